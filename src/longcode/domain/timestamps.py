@@ -59,14 +59,16 @@ def parse_unix_seconds(value: object, *, field: str) -> int:
     """
     if isinstance(value, bool):
         raise InvalidField(field)
-    if isinstance(value, str):
-        # The length is checked first, so that no long string ever reaches int().
-        digits = value.lstrip("0") or value[-1:]
-        if value.isascii() and value.isdigit() and len(digits) <= 19 and int(digits) < 2**63:
-            return int(digits)
-    elif isinstance(value, int) and 0 <= value < 2**63:
-        return value
-    raise InvalidField(field)
+    if isinstance(value, int):
+        seconds = value
+    elif isinstance(value, str) and value.isascii() and value.isdigit():
+        # Cut to what 64 bits can need and a digit more, so that no long string ever reaches int().
+        seconds = int(value.lstrip("0")[:20] or "0")
+    else:
+        raise InvalidField(field)
+    if not 0 <= seconds < 2**63:
+        raise InvalidField(field)
+    return seconds
 
 
 def _from_text(text: str, field: str) -> datetime:
@@ -99,7 +101,7 @@ def _zone(match: re.Match[str], field: str) -> timezone:
 
 
 def _from_seconds(value: int | float | Decimal, field: str) -> datetime:
-    if not math.isfinite(value) or abs(value) >= _MAX_EPOCH_SECONDS:
+    if not (math.isfinite(value) and -_MAX_EPOCH_SECONDS < value < _MAX_EPOCH_SECONDS):
         raise InvalidField(field)
     # A float goes by its shortest text: 1.1 means 1.100000, not the binary number just beside it.
     seconds = Decimal(repr(value)) if isinstance(value, float) else Decimal(value)
