@@ -1,0 +1,87 @@
+"""Fixtures of the whole suite: real services, started when the first test asks for them."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+from tests.services.postgresql import PostgresServer, postgresql
+from tests.services.valkey import ValkeyServer, valkey
+
+# Every PostgreSQL database of a test is a copy of this one; `postgres_template` fills it.
+TEMPLATE_DATABASE = "longcode_template"
+
+settings.register_profile("longcode", deadline=None, max_examples=100, derandomize="CI" in os.environ)
+settings.load_profile("longcode")
+
+_serial = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def sync_runner() -> Iterator[asyncio.Runner]:
+    """Runs coroutines for fixtures that are not async, on a loop that is no test's."""
+    # With a factory of its own the runner leaves the thread's current loop, pytest-asyncio's, alone.
+    with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
+        yield runner
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    """The session's PostgreSQL. A test that stops it need not start it again."""
+    with postgresql() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def postgres_template(postgres_server: PostgresServer, sync_runner: asyncio.Runner) -> str:
+    """Name of the database that every test's one is copied from; nobody may stay connected to it."""
+    _revive(postgres_server)
+    sync_runner.run(postgres_server.create_database(TEMPLATE_DATABASE))
+    return TEMPLATE_DATABASE
+
+
+@pytest.fixture
+def postgres_url(
+    postgres_server: PostgresServer, postgres_template: str, sync_runner: asyncio.Runner
+) -> Iterator[str]:
+    """`postgresql://…`: a fresh copy of the template database, dropped after the test."""
+    _revive(postgres_server)
+    name = f"test_{next(_serial)}"
+    yield sync_runner.run(postgres_server.create_database(name, template=postgres_template))
+    if postgres_server.running:
+        sync_runner.run(postgres_server.drop_database(name))
+
+
+@pytest.fixture(scope="session")
+def valkey_server() -> Iterator[ValkeyServer]:
+    """The session's Valkey. A test that stops it need not start it again."""
+    with valkey() as server:
+        yield server
+
+
+@pytest.fixture
+def valkey_url(valkey_server: ValkeyServer) -> str:
+    """`redis://…`: the session's Valkey, emptied."""
+    _revive(valkey_server)
+    valkey_server.flush()
+    return valkey_server.url
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A fresh database for SQLAlchemy's async engine; the test runs once on each engine."""
+    if request.param == "sqlite":
+        return f"sqlite+aiosqlite:///{tmp_path}/longcode.db"
+    url: str = request.getfixturevalue("postgres_url")
+    return url.replace("postgresql://", "postgresql+asyncpg://", 1)
+
+
+def _revive(server: PostgresServer | ValkeyServer) -> None:
+    if not server.running:
+        server.start()
