@@ -1,0 +1,124 @@
+"""The port of carriers: what a driver is given and what it may answer.
+
+A driver never raises for what a carrier may say. What it cannot prove, it says: `Unconfirmed`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Protocol
+from uuid import UUID
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submission:
+    """One segment on its way to a carrier.
+
+    attempt_id: new for each try; echoed by carriers that can.
+    message_id, segment_index: the same in every try: what a carrier that deduplicates goes by.
+    text: this segment's text alone. encoding: as `longcode.encoding.segments.Encoding`.
+    segment_reference: 0–65535, the same for all segments of one message.
+    expires_at: after this instant the carrier should no longer deliver it.
+    """
+
+    attempt_id: UUID
+    message_id: UUID
+    segment_index: int
+    segment_total: int
+    segment_reference: int
+    sender: str
+    recipient: str
+    text: str
+    encoding: str
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The carrier has it. reference: the carrier's name for it."""
+
+    reference: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """The carrier refused it for good. code: stable; reason: one sentence."""
+
+    code: str
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Deferred:
+    """Proof that the carrier did not take it now: refused connection, throttle, negative answer."""
+
+    after_seconds: float
+    code: str
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Unconfirmed:
+    """Written and not answered: it may or may not have been taken."""
+
+    reason: str = ""
+
+
+Outcome = Accepted | Rejected | Deferred | Unconfirmed
+
+
+class ReceiptStatus(StrEnum):
+    """What a receipt says. ENROUTE settles nothing; the other two are final."""
+
+    DELIVERED = "delivered"
+    UNDELIVERED = "undelivered"
+    ENROUTE = "enroute"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CarrierReceipt:
+    """A delivery receipt as a carrier gave it.
+
+    carrier_id: None where it came by a door that names no carrier.
+    reference: the carrier's name for what it reports on.
+    attempt_id: our own name for it, where the carrier echoes that.
+    whole_message: it reports on the message, not on one of its segments.
+    raw: as received, for the record; never shown to tenants.
+    """
+
+    carrier_id: int | None
+    reference: str
+    status: ReceiptStatus
+    error_code: str | None = None
+    attempt_id: UUID | None = None
+    whole_message: bool = False
+    sender: str | None = None
+    recipient: str | None = None
+    raw: str = ""
+
+
+TakeReceipts = Callable[[Sequence[CarrierReceipt]], Awaitable[None]]
+
+
+class Driver(Protocol):
+    """One carrier's connection.
+
+    deduplicates: the carrier takes a (message_id, segment_index) at most once however often
+    it is submitted, and answers each repeat as it answered the first.
+    window: how many submissions may be in flight at once.
+    """
+
+    @property
+    def deduplicates(self) -> bool: ...
+
+    @property
+    def window(self) -> int: ...
+
+    async def submit(self, submissions: Sequence[Submission]) -> list[Outcome]:
+        """Hand over submissions, at most `window` of them; their outcomes in the same order."""
+
+    async def close(self) -> None:
+        """Let go of connections."""

@@ -1,0 +1,170 @@
+"""The database: one engine, its transactions, and what differs between the two kinds."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import BigInteger, DateTime, TypeDecorator, event
+from sqlalchemy.engine import URL, Dialect, make_url
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.types import TypeEngine
+
+from longcode.errors import StorageDown
+
+SQLITE_BUSY_SECONDS = 15
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MICROSECOND = timedelta(microseconds=1)
+
+
+class Instant(TypeDecorator[datetime]):
+    """An aware UTC datetime: timestamptz on PostgreSQL, microseconds since 1970 on SQLite."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        if dialect.name == "sqlite":
+            return dialect.type_descriptor(BigInteger())
+        return dialect.type_descriptor(DateTime(timezone=True))
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:
+        if value is not None and dialect.name == "sqlite":
+            return to_micros(value)
+        return value
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
+        if value is not None and dialect.name == "sqlite":
+            return from_micros(value)
+        return None if value is None else value.astimezone(UTC)
+
+
+def to_micros(value: datetime) -> int:
+    """Microseconds since 1970, how SQLite keeps an Instant."""
+    return (value - EPOCH) // MICROSECOND
+
+
+def from_micros(value: int) -> datetime:
+    """The Instant that SQLite kept as microseconds since 1970."""
+    return EPOCH + timedelta(microseconds=value)
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """Where the two databases differ, said once.
+
+    skip_locked: rows claimed by others can be passed over.
+    arrays: a statement takes whole columns as arrays (unnest).
+    shared: many processes of the product may use it at once.
+    """
+
+    skip_locked: bool
+    arrays: bool
+    shared: bool
+
+
+POSTGRESQL = Capabilities(skip_locked=True, arrays=True, shared=True)
+SQLITE = Capabilities(skip_locked=False, arrays=False, shared=False)
+
+
+def parse_url(url: str) -> URL:
+    """The SQLAlchemy URL with the asynchronous driver that we use."""
+    parsed = make_url(url)
+    drivers = {"postgres": "postgresql+asyncpg", "postgresql": "postgresql+asyncpg", "sqlite": "sqlite+aiosqlite"}
+    return parsed.set(drivername=drivers.get(parsed.drivername, parsed.drivername))
+
+
+class Database:
+    """Connections to one database.
+
+    `read` and `write` are one transaction each. On SQLite all writes of a process go through
+    one connection, one after the other: its single writer.
+    """
+
+    def __init__(self, url: str, *, pool_size: int = 10) -> None:
+        parsed = parse_url(url)
+        self.is_sqlite = parsed.get_backend_name() == "sqlite"
+        self.capabilities = SQLITE if self.is_sqlite else POSTGRESQL
+        self._writer = asyncio.Lock()
+        self.engine = _sqlite_engine(parsed) if self.is_sqlite else _postgresql_engine(parsed, pool_size)
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[AsyncConnection]:
+        """A connection that sees one state. Raises StorageDown where there is none."""
+        async with _faults_as_storage_down(), self.engine.connect() as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def write(self) -> AsyncIterator[AsyncConnection]:
+        """One transaction: committed at the end, rolled back by any exception."""
+        if not self.is_sqlite:
+            async with _faults_as_storage_down(), self.engine.begin() as connection:
+                yield connection
+            return
+        async with self._writer, _faults_as_storage_down(), self.engine.connect() as connection:
+            # Taken at once: a transaction that starts by reading cannot be upgraded beside another writer.
+            await connection.exec_driver_sql("BEGIN IMMEDIATE")
+            try:
+                yield connection
+            except BaseException:
+                await connection.exec_driver_sql("ROLLBACK")
+                raise
+            await connection.exec_driver_sql("COMMIT")
+
+    @asynccontextmanager
+    async def driver(self) -> AsyncIterator[Any]:
+        """The bare asyncpg connection, one statement a transaction, for the hot statements."""
+        async with _faults_as_storage_down(), self.engine.connect() as connection:
+            raw = await connection.get_raw_connection()
+            yield raw.driver_connection
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self.engine.dispose()
+
+
+def _postgresql_engine(url: URL, pool_size: int) -> AsyncEngine:
+    return create_async_engine(
+        url,
+        pool_size=pool_size,
+        max_overflow=5,
+        pool_timeout=5,
+        pool_pre_ping=False,
+        connect_args={"timeout": 5, "server_settings": {"application_name": "longcode", "plan_cache_mode": "auto"}},
+    )
+
+
+def _sqlite_engine(url: URL) -> AsyncEngine:
+    # AUTOCOMMIT: the driver would otherwise open transactions of its own; `write` says BEGIN itself.
+    engine = create_async_engine(
+        url, isolation_level="AUTOCOMMIT", connect_args={"timeout": SQLITE_BUSY_SECONDS}, pool_size=6
+    )
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def _prepare(connection: Any, _record: Any) -> None:
+        cursor = connection.cursor()
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "temp_store=MEMORY"):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    return engine
+
+
+@asynccontextmanager
+async def _faults_as_storage_down() -> AsyncIterator[None]:
+    """A server that is gone, starting, stopping or full is StorageDown; a wrong statement stays what it is."""
+    try:
+        yield
+    except (OperationalError, InterfaceError) as error:
+        raise StorageDown(f"the database did not answer: {error.orig}") from error
+    except DBAPIError as error:
+        if error.connection_invalidated:
+            raise StorageDown(f"the database did not answer: {error.orig}") from error
+        raise
+    except (OSError, TimeoutError) as error:
+        raise StorageDown(f"the database did not answer: {error}") from error

@@ -1,0 +1,350 @@
+"""Every table, once, for both databases. Migrations follow it; a test holds them together.
+
+Hot tables (message, outbox, attempt, outcome, receipt, idempotency, mailbox) have no foreign
+keys among themselves: they are written together in one transaction, and each check would cost
+an index look-up a row. What is append-only says so.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Numeric,
+    SmallInteger,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    Uuid,
+    text,
+)
+
+from longcode.store.database import Instant
+
+metadata = MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+    }
+)
+
+# BIGINT on PostgreSQL; SQLite only counts up by itself in an INTEGER key.
+Serial = BigInteger().with_variant(Integer(), "sqlite")
+
+
+def _account() -> Column[int]:
+    return Column("account_id", ForeignKey("account.id"), nullable=False)
+
+
+# Bumped with every change to accounts, numbers, senders, carriers and routes; caches are keyed by it.
+catalog_version = Table(
+    "catalog_version",
+    metadata,
+    Column("id", Integer, CheckConstraint("id = 1", name="only_row"), primary_key=True, autoincrement=False),
+    Column("version", BigInteger, nullable=False),
+)
+
+account = Table(
+    "account",
+    metadata,
+    Column("id", Serial, primary_key=True),
+    Column("name", Text, nullable=False, unique=True),
+    Column("secret_hash", Text, nullable=False),  # argon2
+    Column("created_at", Instant, nullable=False),
+)
+
+api_key = Table(
+    "api_key",
+    metadata,
+    Column("id", Serial, primary_key=True),
+    _account(),
+    Column("key_hash", LargeBinary, nullable=False, unique=True),  # SHA-256 of 256 random bits
+    Column("hint", String(16), nullable=False),  # its first characters, to tell keys apart
+    Column("created_at", Instant, nullable=False),
+    Column("revoked_at", Instant),
+    Index("ix_api_key_account_id", "account_id", "id"),
+)
+
+number = Table(
+    "number",
+    metadata,
+    Column("id", Serial, primary_key=True),
+    _account(),
+    Column("value", String(64), nullable=False),  # verbatim
+    Column("digits", String(20), nullable=False),
+    Column("monthly_price", Numeric(10, 2), nullable=False),
+    Column("setup_price", Numeric(10, 2), nullable=False),
+    Column("currency", String(8), nullable=False),
+    Column("assigned", Boolean, nullable=False),  # by the operator; only then does it route
+    Column("created_at", Instant, nullable=False),
+    UniqueConstraint("account_id", "digits"),
+    Index("ix_number_account_id_id", "account_id", "id"),
+    Index("ix_number_account_id_value", "account_id", "value", "id"),
+    Index(
+        "uq_number_digits_assigned",
+        "digits",
+        unique=True,
+        postgresql_where=text("assigned"),
+        sqlite_where=text("assigned"),
+    ),
+    sqlite_autoincrement=True,  # an id, once deleted, never names another number
+)
+
+sender_id = Table(
+    "sender_id",
+    metadata,
+    Column("id", Serial, primary_key=True),
+    _account(),
+    Column("value", String(64), nullable=False),  # exact case
+    UniqueConstraint("account_id", "value"),
+)
+
+login = Table(
+    "login",
+    metadata,
+    Column("account_id", ForeignKey("account.id"), primary_key=True),
+    Column("login", String(128), primary_key=True),
+    Column("created_at", Instant, nullable=False),
+)
+
+carrier = Table(
+    "carrier",
+    metadata,
+    Column("id", Serial, primary_key=True),
+    Column("name", String(64), nullable=False, unique=True),
+    Column("driver", String(32), nullable=False),
+    Column("settings", JSON, nullable=False),  # secrets in it are encrypted
+    Column("paused", Boolean, nullable=False),
+    Column("created_at", Instant, nullable=False),
+)
+
+route = Table(
+    "route",
+    metadata,
+    Column("id", Serial, primary_key=True),
+    Column("carrier_id", ForeignKey("carrier.id"), nullable=False),
+    Column("prefix", String(20), nullable=False),  # digits; "" fits every recipient
+    Column("account_id", ForeignKey("account.id")),  # NULL: every account
+    Column("priority", Integer, nullable=False),
+)
+
+# The wide row. Its updates (status, provider_reference, error) touch no index.
+message = Table(
+    "message",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("account_id", BigInteger, nullable=False),
+    Column("direction", String(8), nullable=False),
+    Column("medium", String(8), nullable=False),
+    Column("sender", Text, nullable=False),
+    Column("recipient", Text, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("sent_at_seconds", BigInteger, nullable=False),
+    Column("status", String(12), nullable=False),
+    Column("client_reference", Text),
+    Column("provider_reference", Text),
+    Column("encoding", String(8), nullable=False),
+    Column("segment_count", SmallInteger, nullable=False),
+    Column("error", String(64)),
+    Column("created_at", Instant, nullable=False),
+    Column("updated_at", Instant, nullable=False),
+    # A conversation is read from both sides; mailbox messages are in none.
+    Index(
+        "ix_message_sender",
+        "account_id",
+        "sender",
+        "sent_at_seconds",
+        "id",
+        postgresql_where=text("medium = 'sms'"),
+        sqlite_where=text("medium = 'sms'"),
+    ),
+    Index(
+        "ix_message_recipient",
+        "account_id",
+        "recipient",
+        "sent_at_seconds",
+        "id",
+        postgresql_where=text("medium = 'sms'"),
+        sqlite_where=text("medium = 'sms'"),
+    ),
+    postgresql_with={"fillfactor": 60},
+)
+
+# Kept for as long as the key must be remembered.
+idempotency = Table(
+    "idempotency",
+    metadata,
+    Column("account_id", BigInteger, primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("fingerprint", LargeBinary, nullable=False),
+    Column("message_id", Uuid, nullable=False),
+    Column("created_at", Instant, nullable=False),
+)
+
+# One narrow row for each message that still has to reach a carrier; deleted at its end.
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("message_id", Uuid, primary_key=True),
+    Column("account_id", BigInteger, nullable=False),
+    Column("carrier_id", BigInteger),  # NULL: no route yet
+    Column("priority", SmallInteger, nullable=False),  # 0 goes first
+    Column("due_at", Instant, nullable=False),
+    Column("leased_until", Instant),
+    Column("expires_at", Instant, nullable=False),
+    Column("deferrals", SmallInteger, nullable=False),
+    Index("ix_outbox_claim", "carrier_id", "priority", "due_at", "message_id"),
+    postgresql_with={"autovacuum_vacuum_scale_factor": 0.02, "autovacuum_vacuum_threshold": 1000},
+)
+
+# Append-only: committed before a segment is handed to its carrier.
+attempt = Table(
+    "attempt",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("message_id", Uuid, nullable=False),
+    Column("segment_index", SmallInteger, nullable=False),
+    Column("carrier_id", BigInteger, nullable=False),
+    Column("started_at", Instant, nullable=False),
+    Index("ix_attempt_message_id", "message_id", "segment_index"),
+)
+
+# Append-only: how an attempt ended. An attempt without one was cut, or is still in the air.
+outcome = Table(
+    "outcome",
+    metadata,
+    Column("attempt_id", Uuid, primary_key=True),
+    Column("message_id", Uuid, nullable=False),
+    Column("segment_index", SmallInteger, nullable=False),
+    Column("carrier_id", BigInteger, nullable=False),
+    Column("kind", String(12), nullable=False),  # accepted, rejected, deferred, unconfirmed
+    Column("reference", Text),
+    Column("code", String(64)),
+    Column("reason", Text),
+    Column("ended_at", Instant, nullable=False),
+    Index("ix_outcome_message_id", "message_id", "segment_index"),
+    Index(
+        "ix_outcome_reference",
+        "reference",
+        "carrier_id",
+        postgresql_where=text("reference IS NOT NULL"),
+        sqlite_where=text("reference IS NOT NULL"),
+    ),
+)
+
+# Append-only: every receipt as it was received, known or not.
+receipt = Table(
+    "receipt",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("carrier_id", BigInteger),  # NULL: the door names no carrier
+    Column("reference", Text, nullable=False),
+    Column("attempt_id", Uuid),
+    Column("status", String(12), nullable=False),
+    Column("error_code", String(64)),
+    Column("whole_message", Boolean, nullable=False),
+    Column("raw", Text, nullable=False),
+    Column("received_at", Instant, nullable=False),
+    Index("ix_receipt_reference", "reference"),
+    Index("ix_receipt_received_at", "received_at", "id"),
+)
+
+# What may be fetched, by whom, and whether it was. (sender, recipient, at) names one message.
+mailbox = Table(
+    "mailbox",
+    metadata,
+    Column("account_id", BigInteger, primary_key=True),
+    Column("recipient", Text, primary_key=True),
+    Column("sender", Text, primary_key=True),
+    Column("at", Instant, primary_key=True),
+    Column("message_id", Uuid, nullable=False),
+    Column("fetched_at", Instant),
+    Index(
+        "ix_mailbox_new",
+        "account_id",
+        "recipient",
+        "sender",
+        "at",
+        postgresql_where=text("fetched_at IS NULL"),
+        sqlite_where=text("fetched_at IS NULL"),
+    ),
+)
+
+# Permanent opt-outs; the recipient in its canonical form.
+opt_out = Table(
+    "opt_out",
+    metadata,
+    Column("account_id", ForeignKey("account.id"), primary_key=True),
+    Column("recipient", String(64), primary_key=True),
+    Column("source", String(32), nullable=False),
+    Column("created_at", Instant, nullable=False),
+)
+
+# Append-only: each STOP that was taken, from which the expiring pairs are rebuilt.
+stop_request = Table(
+    "stop_request",
+    metadata,
+    Column("message_id", Uuid, primary_key=True),
+    Column("account_id", BigInteger, nullable=False),
+    Column("sender", Text, nullable=False),  # may no longer write …
+    Column("recipient", Text, nullable=False),  # … to this one, who said STOP
+    Column("requested_at", Instant, nullable=False),
+    Index("ix_stop_request_requested_at", "requested_at"),
+)
+
+# The expiring state where there is no Redis.
+stop_pair = Table(
+    "stop_pair",
+    metadata,
+    Column("account_id", BigInteger, primary_key=True),
+    Column("sender", Text, primary_key=True),
+    Column("recipient", Text, primary_key=True),
+    Column("expires_at", Instant, nullable=False),
+    Index("ix_stop_pair_expires_at", "expires_at"),
+)
+
+sender_window = Table(
+    "sender_window",
+    metadata,
+    Column("account_id", BigInteger, primary_key=True),
+    Column("sender", Text, primary_key=True),
+    Column("calls", Integer, nullable=False),
+    Column("expires_at", Instant, nullable=False),
+    Index("ix_sender_window_expires_at", "expires_at"),
+)
+
+# What the simulator carrier took, and the receipts that it still owes.
+simulator_message = Table(
+    "simulator_message",
+    metadata,
+    Column("message_id", Uuid, primary_key=True),
+    Column("segment_index", SmallInteger, primary_key=True),
+    Column("carrier_id", BigInteger, nullable=False),
+    Column("refusals", SmallInteger, nullable=False),  # how often it was turned away before it was taken
+    Column("reference", Text),  # NULL until it was taken
+)
+
+simulator_receipt = Table(
+    "simulator_receipt",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("carrier_id", BigInteger, nullable=False),
+    Column("reference", Text, nullable=False),
+    Column("attempt_id", Uuid, nullable=False),
+    Column("status", String(12), nullable=False),
+    Column("error_code", String(64)),
+    Column("due_at", Instant, nullable=False),
+    Index("ix_simulator_receipt_due_at", "due_at", "id"),
+)
