@@ -1,0 +1,248 @@
+"""Accept: the one door for outbound messages, whatever dialect they came by.
+
+What may be refused, and in which order, is the body of `_judge`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import Enum
+from functools import partial
+
+from longcode.domain.account import Account
+from longcode.domain.clock import Clock, MintId
+from longcode.domain.message import Direction, Medium, Message, Status
+from longcode.domain.phone import canonical
+from longcode.encoding import segments
+from longcode.errors import KeyReused, LongcodeError, NotOwned, NotWhitelisted, OptedOut, Refused
+from longcode.expiring.port import Pair, Question
+from longcode.flow.catalog import Catalog
+from longcode.flow.intake import Entered, Entry, Intake, Judged
+from longcode.flow.keywords import is_stop_request
+from longcode.store.intake import IntakeStore, Known, Lookups, NewMessage, Owner
+
+VALIDITY = timedelta(days=1)
+NORMAL_PRIORITY = 5
+
+
+class SenderRule(Enum):
+    """What makes a sender the account's own.
+
+    VERBATIM_NUMBER: an assigned number, written exactly so.
+    NUMBER_OR_RECORD: an assigned number in any spelling; else the message is only recorded.
+    SENDER_ID: in the account's whitelist, exact case.
+    """
+
+    VERBATIM_NUMBER = "verbatim number"
+    NUMBER_OR_RECORD = "number or record"
+    SENDER_ID = "sender ID"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Send:
+    """One outbound message as a dialect hands it over, its fields checked.
+
+    key, fingerprint: see Entry. counted: it counts against its sender's limit, and may not be
+    answered without the expiring state. simulator_only: no other carrier may take it.
+    """
+
+    account: Account
+    sender: str
+    recipient: str
+    text: str
+    sender_rule: SenderRule
+    key: str | None = None
+    fingerprint: bytes = b""
+    client_reference: str | None = None
+    sent_at_seconds: int | None = None
+    counted: bool = False
+
+
+class Accept:
+    """Takes outbound messages in."""
+
+    def __init__(
+        self, *, intake: Intake, store: IntakeStore, clock: Clock, mint_id: MintId, anonymous_sends: bool
+    ) -> None:
+        self._intake = intake
+        self._store = store
+        self._clock = clock
+        self._mint_id = mint_id
+        self._anonymous_sends = anonymous_sends
+
+    async def send(self, send: Send) -> Entered:
+        """Make one message durable and queue it; or answer a replay of its key.
+
+        Raises NotWhitelisted, OptedOut, NotOwned, LimitReached, KeyReused, IntakeFull, StorageDown.
+        """
+        return await self._intake.enter(
+            Entry(
+                account_id=send.account.id,
+                key=send.key,
+                fingerprint=send.fingerprint,
+                ask=partial(_ask, send),
+                judge=partial(self._judge, send),
+            )
+        )
+
+    async def refuse_used_key(self, account: Account, key: str) -> None:
+        """Raise KeyReused where the key is taken; for bodies that cannot be a replay of anything stored."""
+        if await self._store.stored_key(account.id, key) is not None:
+            raise KeyReused("the key was used with another body")
+
+    async def check_sender_id(self, account: Account, sender: str) -> None:
+        """Raise NotWhitelisted where the account may not use this sender ID."""
+        known = await self._store.preflight(Lookups(sender_ids={(account.id, sender)}))
+        if (account.id, sender) not in known.sender_ids:
+            raise NotWhitelisted(f"{sender} is not in the whitelist")
+
+    def _judge(self, send: Send, known: Known, catalog: Catalog) -> Judged:
+        account_id = send.account.id
+        sender, recipient = canonical(send.sender), canonical(send.recipient)
+        if send.sender_rule is SenderRule.SENDER_ID and (account_id, send.sender) not in known.sender_ids:
+            return Judged(refused_first=NotWhitelisted(f"{send.sender} is not in the whitelist"))
+        owned = _owns(send, known.owners.get(sender))
+        if send.sender_rule is SenderRule.NUMBER_OR_RECORD and not owned:
+            return Judged(messages=(self._record(send),))
+        refused: LongcodeError | None = None
+        if (account_id, recipient) in known.opted_out:
+            refused = OptedOut("the recipient has opted out", durable=True)
+        elif send.sender_rule is SenderRule.VERBATIM_NUMBER and not owned:
+            refused = NotOwned("the sender is not a number of this account")
+        messages: tuple[NewMessage, ...] = ()
+        peer = known.owners.get(recipient)
+        if peer is not None:
+            messages = self._deliver_on_net(send, peer)
+        else:
+            messages = (self._queue(send, catalog),)
+        marks = ()
+        if refused is None and peer is not None and is_stop_request(send.text):
+            marks = (Pair(peer.account_id, recipient, sender),)
+        question = Question(
+            ask=Pair(account_id, sender, recipient), count=send.counted and refused is None, marks=marks
+        )
+        return Judged(
+            messages=messages, refused=refused, question=question, needs_expiring=send.counted or bool(marks)
+        )
+
+    def _queue(self, send: Send, catalog: Catalog) -> NewMessage:
+        """A message and its place in the outbox."""
+        simulator_only = send.account.anonymous and not self._anonymous_sends
+        carrier_id = catalog.route(send.account.id, send.recipient, simulator_only=simulator_only)
+        if carrier_id is None and simulator_only:
+            raise Refused("anonymous calls reach only the simulator, and no route leads to one")
+        message = self._message(send, Status.ACCEPTED if carrier_id is None else Status.QUEUED)
+        return NewMessage(
+            message=message,
+            call_id=message.id,
+            queued=True,
+            carrier_id=carrier_id,
+            priority=NORMAL_PRIORITY,
+            due_at=message.created_at,
+            expires_at=message.created_at + VALIDITY,
+        )
+
+    def _deliver_on_net(self, send: Send, peer: Owner) -> tuple[NewMessage, ...]:
+        """A message between two numbers of this server: delivered here and now, no carrier needed.
+
+        One row where both are of one account, else one for each account.
+        """
+        message = self._message(send, Status.DELIVERED)
+        stop = is_stop_request(send.text)
+        if peer.account_id == send.account.id:
+            boxed = NewMessage(message=message, call_id=message.id, boxed_at=message.created_at, stop=stop)
+            return (boxed,)
+        arrived = Message(
+            id=self._mint_id(),
+            account_id=peer.account_id,
+            direction=Direction.INBOUND,
+            medium=Medium.SMS,
+            sender=send.sender,
+            recipient=peer.value,
+            text=send.text,
+            sent_at_seconds=message.sent_at_seconds,
+            status=Status.RECEIVED,
+            client_reference=None,
+            provider_reference=None,
+            encoding=message.encoding,
+            segment_count=message.segment_count,
+            error=None,
+            created_at=message.created_at,
+        )
+        return (
+            NewMessage(message=message, call_id=message.id),
+            NewMessage(message=arrived, call_id=message.id, boxed_at=message.created_at, stop=stop),
+        )
+
+    def _record(self, send: Send) -> NewMessage:
+        """A message that somebody else carries; kept for its conversation."""
+        message = self._message(send, Status.RECORDED)
+        return NewMessage(message=message, call_id=message.id)
+
+    def _message(self, send: Send, status: Status) -> Message:
+        now = self._clock()
+        return new_message(
+            id_=self._mint_id,
+            now=now,
+            account=send.account,
+            direction=Direction.OUTBOUND,
+            sender=send.sender,
+            recipient=send.recipient,
+            text=send.text,
+            status=status,
+            sent_at_seconds=send.sent_at_seconds,
+            client_reference=send.client_reference,
+        )
+
+
+def new_message(
+    *,
+    id_: MintId,
+    now: datetime,
+    account: Account,
+    direction: Direction,
+    sender: str,
+    recipient: str,
+    text: str,
+    status: Status,
+    medium: Medium = Medium.SMS,
+    sent_at_seconds: int | None = None,
+    client_reference: str | None = None,
+) -> Message:
+    """A message as it is first stored; its text measured, its place in conversations set."""
+    encoding = segments.choose(text)
+    return Message(
+        id=id_(),
+        account_id=account.id,
+        direction=direction,
+        medium=medium,
+        sender=sender,
+        recipient=recipient,
+        text=text,
+        sent_at_seconds=int(now.timestamp()) if sent_at_seconds is None else sent_at_seconds,
+        status=status,
+        client_reference=client_reference,
+        provider_reference=None,
+        encoding=encoding.value,
+        segment_count=segments.count(text, encoding),
+        error=None,
+        created_at=now,
+    )
+
+
+def _ask(send: Send, lookups: Lookups) -> None:
+    account_id = send.account.id
+    recipient = canonical(send.recipient)
+    lookups.numbers.add(recipient)
+    lookups.recipients.add((account_id, recipient))
+    if send.sender_rule is SenderRule.SENDER_ID:
+        lookups.sender_ids.add((account_id, send.sender))
+    else:
+        lookups.numbers.add(canonical(send.sender))
+
+
+def _owns(send: Send, owner: Owner | None) -> bool:
+    if owner is None or owner.account_id != send.account.id:
+        return False
+    return send.sender_rule is not SenderRule.VERBATIM_NUMBER or owner.value == send.sender

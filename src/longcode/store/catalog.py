@@ -1,0 +1,101 @@
+"""The catalogue: carriers and routes, and the version that every change moves on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from longcode.domain.clock import Clock
+from longcode.errors import Duplicate, NotFound
+from longcode.store import schema
+from longcode.store.database import Database
+
+
+@dataclass(frozen=True, slots=True)
+class CarrierRow:
+    """One carrier as the operator set it up. settings: by the driver's own names."""
+
+    id: int
+    name: str
+    driver: str
+    settings: dict[str, Any]
+    paused: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RouteRow:
+    """Recipients whose digits begin with `prefix`, of one account or (None) of all, go to a carrier."""
+
+    id: int
+    carrier_id: int
+    prefix: str
+    account_id: int | None
+    priority: int
+
+
+async def bump_version(connection: AsyncConnection) -> None:
+    """Say that accounts, numbers, senders, carriers or routes changed; in the change's own transaction."""
+    table = schema.catalog_version
+    await connection.execute(update(table).values(version=table.c.version + 1))
+
+
+class CatalogStore:
+    """Carriers and routes."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+
+    async def version(self) -> int:
+        """The version now."""
+        async with self._database.read() as connection:
+            version: int = (await connection.execute(select(schema.catalog_version.c.version))).scalar_one()
+            return version
+
+    async def load(self) -> tuple[int, list[CarrierRow], list[RouteRow]]:
+        """Version, carriers and routes; the version is read first, so it is never newer than they are."""
+        carrier, route = schema.carrier.c, schema.route.c
+        async with self._database.read() as connection:
+            version: int = (await connection.execute(select(schema.catalog_version.c.version))).scalar_one()
+            carriers = await connection.execute(
+                select(carrier.id, carrier.name, carrier.driver, carrier.settings, carrier.paused).order_by(carrier.id)
+            )
+            routes = await connection.execute(
+                select(route.id, route.carrier_id, route.prefix, route.account_id, route.priority)
+            )
+            return version, [CarrierRow(*row) for row in carriers], [RouteRow(*row) for row in routes]
+
+    async def add_carrier(self, name: str, driver: str, settings: dict[str, Any]) -> int:
+        """Add a carrier; its id. Raises Duplicate."""
+        table = schema.carrier
+        async with self._database.write() as connection:
+            taken = await connection.execute(select(table.c.id).where(table.c.name == name))
+            if taken.one_or_none() is not None:
+                raise Duplicate(f"there is a carrier {name} already")
+            row = await connection.execute(
+                insert(table)
+                .values(name=name, driver=driver, settings=settings, paused=False, created_at=self._clock())
+                .returning(table.c.id)
+            )
+            await bump_version(connection)
+            carrier_id: int = row.scalar_one()
+            return carrier_id
+
+    async def add_route(self, carrier: str, *, prefix: str, account_id: int | None, priority: int) -> int:
+        """Add a route to a carrier by its name; the route's id. Raises NotFound."""
+        async with self._database.write() as connection:
+            found = await connection.execute(select(schema.carrier.c.id).where(schema.carrier.c.name == carrier))
+            carrier_id = found.scalar_one_or_none()
+            if carrier_id is None:
+                raise NotFound(f"there is no carrier {carrier}")
+            row = await connection.execute(
+                insert(schema.route)
+                .values(carrier_id=carrier_id, prefix=prefix, account_id=account_id, priority=priority)
+                .returning(schema.route.c.id)
+            )
+            await bump_version(connection)
+            route_id: int = row.scalar_one()
+            return route_id

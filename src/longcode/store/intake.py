@@ -1,0 +1,420 @@
+"""The hot statements of accept: what a batch must know, and its one insert.
+
+On PostgreSQL both are one statement on the driver connection, its columns as arrays, with no
+BEGIN and COMMIT around it. Big tables are reached only by `= ANY(array)` or by LATERAL with
+OFFSET 0, so that a generic plan cannot turn a look-up into a scan. On SQLite they are plain
+statements inside the process's single write transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+from sqlalchemy import and_, insert, or_, select
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from longcode.domain.message import Direction, Medium, Message, Status
+from longcode.store import schema
+from longcode.store.database import Database
+from longcode.store.messages import read_many
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewMessage:
+    """One row of `message`, and what goes beside it in the same transaction.
+
+    call_id: the id of the call's first message; every message of one call shares its fate.
+    queued: an outbox row too, for `carrier_id` (None: no route yet), due at `due_at`.
+    boxed_at: a mailbox row too, under this instant.
+    stop: the message is a STOP request, kept for rebuilding the expiring pairs.
+    """
+
+    message: Message
+    call_id: UUID
+    queued: bool = False
+    carrier_id: int | None = None
+    priority: int = 0
+    due_at: datetime | None = None
+    expires_at: datetime | None = None
+    boxed_at: datetime | None = None
+    stop: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class KeyClaim:
+    """A call's idempotency key, claimed by the same statement that stores its messages."""
+
+    account_id: int
+    key: str
+    fingerprint: bytes
+    message_id: UUID
+    created_at: datetime
+
+
+@dataclass(slots=True)
+class Lookups:
+    """What a batch asks before it can be judged. Numbers by their digits."""
+
+    keys: set[tuple[int, str]] = field(default_factory=set)
+    numbers: set[str] = field(default_factory=set)
+    sender_ids: set[tuple[int, str]] = field(default_factory=set)
+    logins: set[tuple[int, str]] = field(default_factory=set)
+    recipients: set[tuple[int, str]] = field(default_factory=set)
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """Whose an assigned number is, and how the operator wrote it."""
+
+    account_id: int
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class StoredKey:
+    """What an idempotency key stands for."""
+
+    fingerprint: bytes
+    message_id: UUID
+
+
+@dataclass(slots=True)
+class Known:
+    """The answers to Lookups, all seen at one moment."""
+
+    catalog_version: int = 0
+    keys: dict[tuple[int, str], StoredKey] = field(default_factory=dict)
+    owners: dict[str, Owner] = field(default_factory=dict)
+    sender_ids: set[tuple[int, str]] = field(default_factory=set)
+    logins: set[tuple[int, str]] = field(default_factory=set)
+    opted_out: set[tuple[int, str]] = field(default_factory=set)
+
+
+PREFLIGHT = """
+SELECT 'version' AS kind, version AS account_id, NULL::text AS name, NULL::text AS value,
+       NULL::bytea AS fingerprint, NULL::uuid AS message_id
+  FROM catalog_version
+UNION ALL
+SELECT 'key', q.account_id, q.key, NULL, i.fingerprint, i.message_id
+  FROM unnest($1::bigint[], $2::text[]) AS q(account_id, key)
+ CROSS JOIN LATERAL (
+       SELECT fingerprint, message_id FROM idempotency
+        WHERE account_id = q.account_id AND key = q.key OFFSET 0) AS i
+UNION ALL
+SELECT 'number', account_id, digits, value, NULL, NULL
+  FROM number WHERE assigned AND digits = ANY($3::text[])
+UNION ALL
+SELECT 'sender_id', q.account_id, q.value, NULL, NULL, NULL
+  FROM unnest($4::bigint[], $5::text[]) AS q(account_id, value)
+ CROSS JOIN LATERAL (
+       SELECT 1 FROM sender_id WHERE account_id = q.account_id AND value = q.value OFFSET 0) AS s
+UNION ALL
+SELECT 'login', q.account_id, q.login, NULL, NULL, NULL
+  FROM unnest($6::bigint[], $7::text[]) AS q(account_id, login)
+ CROSS JOIN LATERAL (
+       SELECT 1 FROM login WHERE account_id = q.account_id AND login = q.login OFFSET 0) AS l
+UNION ALL
+SELECT 'opt_out', q.account_id, q.recipient, NULL, NULL, NULL
+  FROM unnest($8::bigint[], $9::text[]) AS q(account_id, recipient)
+ CROSS JOIN LATERAL (
+       SELECT 1 FROM opt_out WHERE account_id = q.account_id AND recipient = q.recipient OFFSET 0) AS o
+"""
+
+# Whatever follows `message` hangs on the rows that were really inserted: a rerun after a lost
+# COMMIT must not queue again what was queued, sent and removed in the meantime.
+INSERT = """
+WITH input AS MATERIALIZED (
+    SELECT * FROM unnest(
+        $1::uuid[], $2::uuid[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
+        $9::bigint[], $10::text[], $11::text[], $12::text[], $13::smallint[], $14::timestamptz[], $15::boolean[],
+        $16::boolean[], $17::bigint[], $18::smallint[], $19::timestamptz[], $20::timestamptz[], $21::timestamptz[],
+        $22::boolean[])
+    AS t(id, call_id, account_id, direction, medium, sender, recipient, text,
+         sent_at_seconds, status, client_reference, encoding, segment_count, created_at, keyed,
+         queued, carrier_id, priority, due_at, expires_at, boxed_at, stop)
+), claimed AS (
+    INSERT INTO idempotency (account_id, key, fingerprint, message_id, created_at)
+    SELECT * FROM unnest($23::bigint[], $24::text[], $25::bytea[], $26::uuid[], $27::timestamptz[])
+        AS k(account_id, key, fingerprint, message_id, created_at)
+     ORDER BY account_id, key
+    ON CONFLICT DO NOTHING
+    RETURNING message_id
+), stored AS (
+    INSERT INTO message (id, account_id, direction, medium, sender, recipient, text, sent_at_seconds, status,
+                         client_reference, encoding, segment_count, created_at, updated_at)
+    SELECT id, account_id, direction, medium, sender, recipient, text, sent_at_seconds, status,
+           client_reference, encoding, segment_count, created_at, created_at
+      FROM input
+     WHERE NOT keyed OR call_id IN (SELECT message_id FROM claimed)
+    ON CONFLICT (id) DO NOTHING
+    RETURNING id
+), queued AS (
+    INSERT INTO outbox (message_id, account_id, carrier_id, priority, due_at, expires_at, deferrals)
+    SELECT id, account_id, carrier_id, priority, due_at, expires_at, 0
+      FROM input WHERE queued AND id IN (SELECT id FROM stored)
+), boxed AS (
+    INSERT INTO mailbox (account_id, recipient, sender, at, message_id)
+    SELECT account_id, recipient, sender, boxed_at, id
+      FROM input WHERE boxed_at IS NOT NULL AND id IN (SELECT id FROM stored)
+), stopped AS (
+    INSERT INTO stop_request (message_id, account_id, sender, recipient, requested_at)
+    SELECT id, account_id, recipient, sender, created_at
+      FROM input WHERE stop AND id IN (SELECT id FROM stored)
+)
+SELECT message_id FROM claimed
+"""
+
+
+class IntakeStore:
+    """The statements of accept."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def preflight(self, lookups: Lookups) -> Known:
+        """Answer all look-ups of a batch."""
+        if not self._database.capabilities.arrays:
+            return await self._preflight_plain(lookups)
+        known = Known()
+        async with self._database.driver() as driver:
+            rows = await driver.fetch(
+                PREFLIGHT,
+                *_columns(lookups.keys),
+                list(lookups.numbers),
+                *_columns(lookups.sender_ids),
+                *_columns(lookups.logins),
+                *_columns(lookups.recipients),
+            )
+        for kind, account_id, name, value, fingerprint, message_id in rows:
+            _note(known, kind, account_id, name, value, fingerprint, message_id)
+        return known
+
+    async def insert(self, messages: Sequence[NewMessage], claims: Sequence[KeyClaim]) -> set[UUID]:
+        """Store a batch in one transaction; the message ids of the keys that this statement claimed.
+
+        Messages of a call whose key was there already are left out, with all that belongs to them.
+        """
+        if not self._database.capabilities.arrays:
+            return await self._insert_plain(messages, claims)
+        keyed = {claim.message_id for claim in claims}
+        async with self._database.driver() as driver:
+            rows = await driver.fetch(INSERT, *_message_columns(messages, keyed), *_claim_columns(claims))
+        return {row[0] for row in rows}
+
+    async def stored_key(self, account_id: int, key: str) -> StoredKey | None:
+        """What one key stands for, if it was used."""
+        table = schema.idempotency.c
+        query = select(table.fingerprint, table.message_id).where(table.account_id == account_id, table.key == key)
+        async with self._database.read() as connection:
+            row = (await connection.execute(query)).one_or_none()
+        return None if row is None else StoredKey(row.fingerprint, row.message_id)
+
+    async def messages(self, ids: Sequence[UUID]) -> dict[UUID, Message]:
+        """The current records of messages."""
+        async with self._database.read() as connection:
+            return await read_many(connection, ids)
+
+    async def _preflight_plain(self, lookups: Lookups) -> Known:
+        known = Known()
+        async with self._database.read() as connection:
+            version = await connection.execute(select(schema.catalog_version.c.version))
+            _note(known, "version", version.scalar_one(), "", "", None, None)
+            for kind, table, name, pairs in (
+                ("key", schema.idempotency, "key", lookups.keys),
+                ("sender_id", schema.sender_id, "value", lookups.sender_ids),
+                ("login", schema.login, "login", lookups.logins),
+                ("opt_out", schema.opt_out, "recipient", lookups.recipients),
+            ):
+                for row in await _by_pairs(connection, table, name, pairs):
+                    _note(
+                        known,
+                        kind,
+                        row["account_id"],
+                        row[name],
+                        "",
+                        row.get("fingerprint"),
+                        row.get("message_id"),
+                    )
+            if lookups.numbers:
+                table = schema.number
+                query = select(table.c.account_id, table.c.digits, table.c.value).where(
+                    table.c.assigned, table.c.digits.in_(lookups.numbers)
+                )
+                for row in (await connection.execute(query)).all():
+                    _note(known, "number", row.account_id, row.digits, row.value, None, None)
+        return known
+
+    async def _insert_plain(self, messages: Sequence[NewMessage], claims: Sequence[KeyClaim]) -> set[UUID]:
+        async with self._database.write() as connection:
+            wanted = {(claim.account_id, claim.key) for claim in claims}
+            taken = {
+                (row["account_id"], row["key"])
+                for row in await _by_pairs(connection, schema.idempotency, "key", wanted)
+            }
+            won = [claim for claim in claims if (claim.account_id, claim.key) not in taken]
+            lost = {claim.message_id for claim in claims} - {claim.message_id for claim in won}
+            kept = [new for new in messages if new.call_id not in lost]
+            for table, rows in (
+                (schema.idempotency, [_claim_row(claim) for claim in won]),
+                (schema.outbox, [_outbox_row(new) for new in kept if new.queued]),
+                (schema.mailbox, [_mailbox_row(new) for new in kept if new.boxed_at is not None]),
+                (schema.stop_request, [_stop_row(new) for new in kept if new.stop]),
+            ):
+                if rows:
+                    await connection.execute(insert(table), rows)
+            if kept:
+                statement = sqlite_insert(schema.message).on_conflict_do_nothing()
+                await connection.execute(statement, [_message_row(new) for new in kept])
+        return {claim.message_id for claim in won}
+
+
+def is_taken_name(error: BaseException) -> bool:
+    """True where a unique value (a mailbox instant) was taken by a neighbour."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, asyncpg.UniqueViolationError) or "UNIQUE constraint failed" in str(cause):
+            return True
+        cause = cause.__cause__
+    return False
+
+
+def _columns(pairs: set[tuple[int, str]]) -> tuple[list[int], list[str]]:
+    return [pair[0] for pair in pairs], [pair[1] for pair in pairs]
+
+
+def _note(
+    known: Known, kind: str, account_id: int, name: str, value: str, fingerprint: bytes | None, message_id: UUID | None
+) -> None:
+    match kind:
+        case "version":
+            known.catalog_version = account_id
+        case "key":
+            assert fingerprint is not None
+            assert message_id is not None
+            known.keys[account_id, name] = StoredKey(fingerprint, message_id)
+        case "number":
+            known.owners[name] = Owner(account_id, value)
+        case "sender_id":
+            known.sender_ids.add((account_id, name))
+        case "login":
+            known.logins.add((account_id, name))
+        case "opt_out":
+            known.opted_out.add((account_id, name))
+
+
+async def _by_pairs(
+    connection: AsyncConnection, table: Any, name: str, pairs: set[tuple[int, str]]
+) -> list[dict[str, Any]]:
+    if not pairs:
+        return []
+    by_account: dict[int, list[str]] = {}
+    for account_id, value in pairs:
+        by_account.setdefault(account_id, []).append(value)
+    wanted = or_(
+        *(and_(table.c.account_id == account_id, table.c[name].in_(values)) for account_id, values in by_account.items())
+    )
+    return [dict(row) for row in (await connection.execute(select(table).where(wanted))).mappings()]
+
+
+def _message_columns(messages: Sequence[NewMessage], keyed: set[UUID]) -> list[list[Any]]:
+    rows = [
+        (
+            new.message.id,
+            new.call_id,
+            new.message.account_id,
+            new.message.direction.value,
+            new.message.medium.value,
+            new.message.sender,
+            new.message.recipient,
+            new.message.text,
+            new.message.sent_at_seconds,
+            new.message.status.value,
+            new.message.client_reference,
+            new.message.encoding,
+            new.message.segment_count,
+            new.message.created_at,
+            new.call_id in keyed,
+            new.queued,
+            new.carrier_id,
+            new.priority,
+            new.due_at,
+            new.expires_at,
+            new.boxed_at,
+            new.stop,
+        )
+        for new in messages
+    ]
+    return [list(column) for column in zip(*rows, strict=True)]
+
+
+def _claim_columns(claims: Sequence[KeyClaim]) -> list[list[Any]]:
+    rows = [(c.account_id, c.key, c.fingerprint, c.message_id, c.created_at) for c in claims]
+    return [list(column) for column in zip(*rows, strict=True)] if rows else [[], [], [], [], []]
+
+
+def _claim_row(claim: KeyClaim) -> dict[str, Any]:
+    return {
+        "account_id": claim.account_id,
+        "key": claim.key,
+        "fingerprint": claim.fingerprint,
+        "message_id": claim.message_id,
+        "created_at": claim.created_at,
+    }
+
+
+def _message_row(new: NewMessage) -> dict[str, Any]:
+    message = new.message
+    return {
+        "id": message.id,
+        "account_id": message.account_id,
+        "direction": message.direction.value,
+        "medium": message.medium.value,
+        "sender": message.sender,
+        "recipient": message.recipient,
+        "text": message.text,
+        "sent_at_seconds": message.sent_at_seconds,
+        "status": message.status.value,
+        "client_reference": message.client_reference,
+        "encoding": message.encoding,
+        "segment_count": message.segment_count,
+        "created_at": message.created_at,
+        "updated_at": message.created_at,
+    }
+
+
+def _outbox_row(new: NewMessage) -> dict[str, Any]:
+    return {
+        "message_id": new.message.id,
+        "account_id": new.message.account_id,
+        "carrier_id": new.carrier_id,
+        "priority": new.priority,
+        "due_at": new.due_at,
+        "expires_at": new.expires_at,
+        "deferrals": 0,
+    }
+
+
+def _mailbox_row(new: NewMessage) -> dict[str, Any]:
+    return {
+        "account_id": new.message.account_id,
+        "recipient": new.message.recipient,
+        "sender": new.message.sender,
+        "at": new.boxed_at,
+        "message_id": new.message.id,
+    }
+
+
+def _stop_row(new: NewMessage) -> dict[str, Any]:
+    return {
+        "message_id": new.message.id,
+        "account_id": new.message.account_id,
+        "sender": new.message.recipient,
+        "recipient": new.message.sender,
+        "requested_at": new.message.created_at,
+    }

@@ -1,0 +1,75 @@
+"""Messages, read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from longcode.domain.message import Direction, Medium, Message, Status
+from longcode.store import schema
+from longcode.store.database import Database
+
+COLUMNS = (
+    schema.message.c.id,
+    schema.message.c.account_id,
+    schema.message.c.direction,
+    schema.message.c.medium,
+    schema.message.c.sender,
+    schema.message.c.recipient,
+    schema.message.c.text,
+    schema.message.c.sent_at_seconds,
+    schema.message.c.status,
+    schema.message.c.client_reference,
+    schema.message.c.provider_reference,
+    schema.message.c.encoding,
+    schema.message.c.segment_count,
+    schema.message.c.error,
+    schema.message.c.created_at,
+)
+
+
+def to_message(row: Row[Any]) -> Message:
+    """A row of COLUMNS as a Message."""
+    return Message(
+        id=row.id,
+        account_id=row.account_id,
+        direction=Direction(row.direction),
+        medium=Medium(row.medium),
+        sender=row.sender,
+        recipient=row.recipient,
+        text=row.text,
+        sent_at_seconds=row.sent_at_seconds,
+        status=Status(row.status),
+        client_reference=row.client_reference,
+        provider_reference=row.provider_reference,
+        encoding=row.encoding,
+        segment_count=row.segment_count,
+        error=row.error,
+        created_at=row.created_at,
+    )
+
+
+async def read_many(connection: AsyncConnection, ids: Sequence[UUID]) -> dict[UUID, Message]:
+    """The messages with these ids, whosever they are; for the flow, never for a tenant."""
+    if not ids:
+        return {}
+    rows = await connection.execute(select(*COLUMNS).where(schema.message.c.id.in_(ids)))
+    return {row.id: to_message(row) for row in rows}
+
+
+class MessageStore:
+    """What accounts read of their messages."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def get(self, account_id: int, message_id: UUID) -> Message | None:
+        """One message of this account."""
+        query = select(*COLUMNS).where(schema.message.c.id == message_id, schema.message.c.account_id == account_id)
+        async with self._database.read() as connection:
+            row = (await connection.execute(query)).one_or_none()
+        return None if row is None else to_message(row)
