@@ -46,9 +46,7 @@ CASES = [
     SplitCase("135 UTF-16 units begin a third", "ж" * 135, UCS2, (67, 67, 1)),
     SplitCase("35 emoji are 70 units", "🙂" * 35, UCS2, (35,)),
     SplitCase("36 emoji leave a unit free rather than divide a pair", "🙂" * 36, UCS2, (33, 3)),
-    SplitCase(
-        "a surrogate pair that would straddle 67 moves on whole", "ж" * 66 + "🙂" + "ж" * 5, UCS2, (66, 6)
-    ),
+    SplitCase("a surrogate pair that would straddle 67 moves on whole", "ж" * 66 + "🙂" + "ж" * 5, UCS2, (66, 6)),
     SplitCase("one foreign character makes the whole text UCS-2", "a" * 70 + "ç", UCS2, (67, 4)),
     SplitCase("extension characters are one unit in UCS-2", "€" * 70, UCS2, (70,), asked=UCS2),
     SplitCase("140 Latin-1 octets travel alone", "ç" * 140, LATIN1, (140,), asked=LATIN1),
@@ -56,9 +54,7 @@ CASES = [
     SplitCase("a 16 bit reference leaves 160 alone", "a" * 160, GSM7, (160,), reference_bits=16),
     SplitCase("a 16 bit reference leaves 152 septets", "a" * 161, GSM7, (152, 9), reference_bits=16),
     SplitCase("a 16 bit reference leaves 66 UTF-16 units", "ж" * 71, UCS2, (66, 5), reference_bits=16),
-    SplitCase(
-        "a 16 bit reference leaves 133 octets", "ç" * 141, LATIN1, (133, 8), asked=LATIN1, reference_bits=16
-    ),
+    SplitCase("a 16 bit reference leaves 133 octets", "ç" * 141, LATIN1, (133, 8), asked=LATIN1, reference_bits=16),
 ]
 
 
@@ -149,9 +145,7 @@ def test_segments_join_to_the_text_and_each_fits(
     segments = split(text, encoding=encoding, reference_bits=reference_bits)
     assert "".join(segment.text for segment in segments) == text
     assert count(text, encoding, reference_bits=reference_bits) == len(segments)
-    alone, joined = {GSM7: (160, (153, 152)), LATIN1: (140, (134, 133)), UCS2: (70, (67, 66))}[
-        segments[0].encoding
-    ]
+    alone, joined = {GSM7: (160, (153, 152)), LATIN1: (140, (134, 133)), UCS2: (70, (67, 66))}[segments[0].encoding]
     most = alone if len(segments) == 1 else joined[reference_bits == 16]
     assert all(units(segment) <= most for segment in segments)
     # Filled greedily: what was moved on would not have fitted.
