@@ -36,7 +36,9 @@ class Settings(BaseSettings):
     anonymous_account: str | None = Field(
         None, description="The account that a caller without credentials acts as. Default: none; `up`: demo."
     )
-    anonymous_sends: bool = Field(False, description="1: anonymous calls may use every carrier, not only the simulator.")
+    anonymous_sends: bool = Field(
+        False, description="1: anonymous calls may use every carrier, not only the simulator."
+    )
     secret_key_file: Path | None = Field(
         None, description="The file with the key that encrypts stored carrier passwords. `up` makes one in DATA."
     )
@@ -58,7 +60,9 @@ class Settings(BaseSettings):
     intake_limit: int = Field(
         5000, ge=1, le=1_000_000, description="Calls that may wait for their commit in one process before 503."
     )
-    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="The least level that is logged.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="The least level that is logged."
+    )
 
     @classmethod
     def settings_customise_sources(
@@ -94,9 +98,7 @@ class Settings(BaseSettings):
         return value
 
 
-DATABASE_SCHEMES = frozenset(
-    {"postgresql", "postgres", "postgresql+asyncpg", "sqlite", "sqlite+aiosqlite"}
-)
+DATABASE_SCHEMES = frozenset({"postgresql", "postgres", "postgresql+asyncpg", "sqlite", "sqlite+aiosqlite"})
 
 
 def load(environ: Mapping[str, str] | None = None, *, secrets: Path = SECRETS_FOLDER) -> Settings:
@@ -111,7 +113,9 @@ def load(environ: Mapping[str, str] | None = None, *, secrets: Path = SECRETS_FO
         file = secrets / f"{PREFIX}{name}".lower()
         if name not in given and file.is_file():
             given[name] = file.read_text().strip()
-    faults = [f"{PREFIX}{name.upper()}: there is no such setting" for name in given if name not in Settings.model_fields]
+    faults = [
+        f"{PREFIX}{name.upper()}: there is no such setting" for name in given if name not in Settings.model_fields
+    ]
     values: dict[str, Any] = {
         name: value for name, value in given.items() if value != "" and name in Settings.model_fields
     }

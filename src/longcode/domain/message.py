@@ -42,8 +42,7 @@ _FINAL_OR_BACK: frozenset[Status] = frozenset()
 _ENDS = frozenset({Status.DELIVERED, Status.UNDELIVERED, Status.FAILED})
 
 TRANSITIONS: dict[Status, frozenset[Status]] = {
-    Status.ACCEPTED: frozenset({Status.SCHEDULED, Status.QUEUED, Status.SENDING, Status.SENT, Status.CANCELED})
-    | _ENDS,
+    Status.ACCEPTED: frozenset({Status.SCHEDULED, Status.QUEUED, Status.SENDING, Status.SENT, Status.CANCELED}) | _ENDS,
     Status.SCHEDULED: frozenset({Status.QUEUED, Status.SENDING, Status.SENT, Status.CANCELED}) | _ENDS,
     Status.QUEUED: frozenset({Status.SENDING, Status.SENT, Status.CANCELED}) | _ENDS,
     Status.SENDING: frozenset({Status.SENT}) | _ENDS,

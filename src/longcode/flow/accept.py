@@ -116,15 +116,13 @@ class Accept:
             messages = self._deliver_on_net(send, peer)
         else:
             messages = (self._queue(send, catalog),)
-        marks = ()
+        marks: tuple[Pair, ...] = ()
         if refused is None and peer is not None and is_stop_request(send.text):
             marks = (Pair(peer.account_id, recipient, sender),)
         question = Question(
             ask=Pair(account_id, sender, recipient), count=send.counted and refused is None, marks=marks
         )
-        return Judged(
-            messages=messages, refused=refused, question=question, needs_expiring=send.counted or bool(marks)
-        )
+        return Judged(messages=messages, refused=refused, question=question, needs_expiring=send.counted or bool(marks))
 
     def _queue(self, send: Send, catalog: Catalog) -> NewMessage:
         """A message and its place in the outbox."""

@@ -211,7 +211,11 @@ class Intake:
         """Ask each call's own rules; those that may go on."""
         allowed = []
         for pending in batch:
-            pending.judged = pending.entry.judge(known, catalog)
+            try:
+                pending.judged = pending.entry.judge(known, catalog)
+            except LongcodeError as error:
+                pending.refuse(error)
+                continue
             if pending.judged.refused_first is not None:
                 pending.refuse(pending.judged.refused_first)
             else:

@@ -383,5 +383,5 @@ RESPONSES: dict[int, type[Response]] = {
 
 
 def refusal(command_id: int, command_status: int) -> Response:
-    """The negative answer to a request, without a body; generic_nack where the command has no answer."""
+    """The negative answer, without a body; generic_nack for a command that has none or that is unknown."""
     return RESPONSES.get(command_id | RESPONSE_BIT, GenericNack)(command_status=command_status)

@@ -19,7 +19,7 @@ from sqlalchemy import and_, insert, or_, select
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from longcode.domain.message import Direction, Medium, Message, Status
+from longcode.domain.message import Message
 from longcode.store import schema
 from longcode.store.database import Database
 from longcode.store.messages import read_many
@@ -246,8 +246,8 @@ class IntakeStore:
                 query = select(table.c.account_id, table.c.digits, table.c.value).where(
                     table.c.assigned, table.c.digits.in_(lookups.numbers)
                 )
-                for row in (await connection.execute(query)).all():
-                    _note(known, "number", row.account_id, row.digits, row.value, None, None)
+                for account_id, digits, value in (await connection.execute(query)).all():
+                    _note(known, "number", account_id, digits, value, None, None)
         return known
 
     async def _insert_plain(self, messages: Sequence[NewMessage], claims: Sequence[KeyClaim]) -> set[UUID]:
@@ -317,7 +317,10 @@ async def _by_pairs(
     for account_id, value in pairs:
         by_account.setdefault(account_id, []).append(value)
     wanted = or_(
-        *(and_(table.c.account_id == account_id, table.c[name].in_(values)) for account_id, values in by_account.items())
+        *(
+            and_(table.c.account_id == account_id, table.c[name].in_(values))
+            for account_id, values in by_account.items()
+        )
     )
     return [dict(row) for row in (await connection.execute(select(table).where(wanted))).mappings()]
 

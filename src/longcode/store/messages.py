@@ -32,7 +32,7 @@ COLUMNS = (
 )
 
 
-def to_message(row: Row[Any]) -> Message:
+def to_message(row: Row[*tuple[Any, ...]]) -> Message:
     """A row of COLUMNS as a Message."""
     return Message(
         id=row.id,
