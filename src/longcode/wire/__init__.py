@@ -1,0 +1,1 @@
+"""The small HTTP layer on which the dialects stand: calls in, answers out, no framework."""
