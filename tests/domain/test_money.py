@@ -97,9 +97,7 @@ def test_reading_undoes_writing(price: Decimal) -> None:
     assert parse_price(price, field="price") == price
 
 
-@given(
-    st.one_of(st.text(max_size=20), st.text("0123456789.-+eE ,", max_size=20), st.integers(), st.decimals())
-)
+@given(st.one_of(st.text(max_size=20), st.text("0123456789.-+eE ,", max_size=20), st.integers(), st.decimals()))
 @settings(max_examples=100)
 def test_whatever_is_sent_gives_a_price_or_an_invalid_field(value: object) -> None:
     try:
