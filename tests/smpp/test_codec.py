@@ -158,9 +158,7 @@ UNWRITABLE = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("field", "value"), [case[1:] for case in UNWRITABLE], ids=[c[0] for c in UNWRITABLE]
-)
+@pytest.mark.parametrize(("field", "value"), [case[1:] for case in UNWRITABLE], ids=[c[0] for c in UNWRITABLE])
 def test_a_value_that_does_not_fit_is_refused_by_name(field: str, value: pdu.Pdu) -> None:
     with pytest.raises(EncodeError) as caught:
         codec.encode(value, 1)

@@ -36,9 +36,7 @@ _EMPTY: Final = (b"", "", 0, (), None)
 
 def _kinds(pdu: type[Pdu]) -> tuple[tuple[str, Kind], ...]:
     hints = get_type_hints(pdu, include_extras=True)
-    return tuple(
-        (name, hints[name].__metadata__[0]) for name in pdu.__struct_fields__ if name != "command_status"
-    )
+    return tuple((name, hints[name].__metadata__[0]) for name in pdu.__struct_fields__ if name != "command_status")
 
 
 _TABLE: Final = {pdu: _kinds(pdu) for pdu in PDUS.values()}
@@ -226,9 +224,7 @@ _ENCODERS: Final[dict[type[Pdu], Encoder]] = {
     SubmitSmResp: _encode_message_id,
     DeliverSmResp: _encode_message_id,
 }
-_DECODERS: Final[dict[int, Decoder]] = {
-    command_id: _decode_by_table(pdu) for command_id, pdu in PDUS.items()
-} | {
+_DECODERS: Final[dict[int, Decoder]] = {command_id: _decode_by_table(pdu) for command_id, pdu in PDUS.items()} | {
     SubmitSm.command_id: _decode_short_message(SubmitSm),
     DeliverSm.command_id: _decode_short_message(DeliverSm),
     SubmitSmResp.command_id: _decode_message_id(SubmitSmResp),

@@ -314,6 +314,4 @@ class Tlvs(msgspec.Struct, frozen=True):
 
 
 def _stream_fault() -> InvalidBody:
-    return InvalidBody(
-        "an optional parameter reaches beyond the PDU", int(CommandStatus.ESME_RINVOPTPARSTREAM)
-    )
+    return InvalidBody("an optional parameter reaches beyond the PDU", int(CommandStatus.ESME_RINVOPTPARSTREAM))
