@@ -8,7 +8,7 @@ settle at once wait for each other and never deadlock.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -32,47 +32,122 @@ class Counted:
     expires_at: datetime
 
 
+# The array :rows as a table, in each database's own way.
+GIVEN: Final = {
+    "postgresql": """json_to_recordset(CAST(:rows AS json)) AS given
+        (n integer, account_id bigint, sender text, recipient text, calls integer, expires_at timestamptz)""",
+    "sqlite": """(SELECT json_extract(value, '$.n') AS n, json_extract(value, '$.account_id') AS account_id,
+        json_extract(value, '$.sender') AS sender, json_extract(value, '$.recipient') AS recipient,
+        json_extract(value, '$.calls') AS calls, json_extract(value, '$.expires_at') AS expires_at
+        FROM json_each(:rows)) AS given""",
+}
+
+
+def _statement(words: str, *, instants: tuple[str, ...] = ()) -> dict[str, TextClause]:
+    """One text for each database. instants: the binds that are Instants."""
+    binds = [bindparam(name, type_=Instant()) for name in instants]
+    return {name: text(words.format(given=given)).bindparams(*binds) for name, given in GIVEN.items()}
+
+
+# OFFSET keeps PostgreSQL from turning the look-up into a join, and that into a scan.
+HELD: Final = _statement(
+    """
+    SELECT given.n FROM {given} WHERE EXISTS (
+        SELECT 1 FROM stop_pair AS pair
+        WHERE pair.account_id = given.account_id AND pair.sender = given.sender
+            AND pair.recipient = given.recipient AND pair.expires_at > :now
+        LIMIT 1 OFFSET 0)
+    """,
+    instants=("now",),
+)
+
+KEEP: Final = _statement(
+    """
+    INSERT INTO stop_pair (account_id, sender, recipient, expires_at)
+    SELECT account_id, sender, recipient, expires_at FROM {given} WHERE true ORDER BY n
+    ON CONFLICT (account_id, sender, recipient) DO UPDATE SET expires_at = excluded.expires_at
+    WHERE excluded.expires_at > stop_pair.expires_at
+    """
+)
+
+# A full window is not written to, but locked: its end stays what it is until we have read it.
+COUNT: Final = _statement(
+    """
+    INSERT INTO sender_window (account_id, sender, calls, expires_at)
+    SELECT account_id, sender, calls, :end FROM {given} WHERE true ORDER BY n
+    ON CONFLICT (account_id, sender) DO UPDATE SET
+        calls = excluded.calls + CASE WHEN sender_window.expires_at > :now THEN sender_window.calls ELSE 0 END,
+        expires_at = CASE WHEN sender_window.expires_at > :now
+            THEN sender_window.expires_at ELSE excluded.expires_at END
+    WHERE sender_window.calls < :limit OR sender_window.expires_at <= :now
+    RETURNING account_id, sender, calls, expires_at
+    """,
+    instants=("now", "end"),
+)
+
+ENDS: Final = _statement(
+    """
+    SELECT given.n, (
+        SELECT opened.expires_at FROM sender_window AS opened
+        WHERE opened.account_id = given.account_id AND opened.sender = given.sender) AS expires_at
+    FROM {given}
+    """
+)
+
+CUT: Final = text("UPDATE sender_window SET calls = :limit WHERE account_id = :account_id AND sender = :sender")
+
+GIVE_BACK: Final = text(
+    """
+    UPDATE sender_window SET
+        expires_at = CASE WHEN calls > :back THEN expires_at ELSE :now END,
+        calls = CASE WHEN calls > :back THEN calls - :back ELSE 0 END
+    WHERE account_id = :account_id AND sender = :sender AND expires_at > :now
+    """
+).bindparams(bindparam("now", type_=Instant()))
+
+
 async def find_held(connection: AsyncConnection, pairs: Sequence[PairKey], *, now: datetime) -> set[PairKey]:
     """Those of pairs that hold now."""
     rows = [_pair_row(n, pair) for n, pair in enumerate(pairs)]
-    found = await connection.execute(_text(connection, HELD), {"rows": json.dumps(rows), "now": now})
+    statement = HELD[connection.dialect.name]
+    found = await connection.execute(statement, {"rows": json.dumps(rows), "now": now})
     return {pairs[n] for (n,) in found}
 
 
 async def keep(connection: AsyncConnection, ends: Mapping[PairKey, datetime]) -> None:
     """Keep each pair until its instant, or longer where it holds longer."""
     rows = [
-        _pair_row(n, pair) | {"expires_at": _instant(connection, ends[pair])} for n, pair in enumerate(sorted(ends))
+        _pair_row(n, pair) | {"expires_at": _in_json(connection, ends[pair])} for n, pair in enumerate(sorted(ends))
     ]
-    await connection.execute(_text(connection, KEEP), {"rows": json.dumps(rows)})
+    await connection.execute(KEEP[connection.dialect.name], {"rows": json.dumps(rows)})
 
 
 async def count(
     connection: AsyncConnection, calls: Mapping[WindowKey, int], *, limit: int, now: datetime, end: datetime
 ) -> dict[WindowKey, Counted]:
-    """Count so many calls of each sender, up to the limit.
+    """Count so many calls of each sender, at least one, as far as the limit allows.
 
-    A window that ended, or was never opened, opens now and ends at `end`. A full one is not written to.
+    A window that has ended, or was never opened, opens now and ends at `end`.
     """
     rows = [_window_row(n, window) | {"calls": calls[window]} for n, window in enumerate(sorted(calls))]
     values = {"rows": json.dumps(rows), "limit": limit, "now": now, "end": end}
-    written = await connection.execute(_text(connection, COUNT), values)
+    statement = COUNT[connection.dialect.name].columns(expires_at=Instant())
     counted: dict[WindowKey, Counted] = {}
-    for account_id, sender, total, expires_at in written:
+    for account_id, sender, total, expires_at in await connection.execute(statement, values):
         window = (account_id, sender)
         before = total - calls[window]
         counted[window] = Counted(min(calls[window], limit - before), expires_at)
-    await _cut_to(connection, limit, [window for window in counted if counted[window].admitted < calls[window]])
+    await _cut(connection, [window for window in counted if counted[window].admitted < calls[window]], limit=limit)
     return counted | await _full(connection, sorted(calls.keys() - counted.keys()))
 
 
 async def give_back(connection: AsyncConnection, calls: Mapping[WindowKey, int], *, now: datetime) -> None:
-    """Take so many calls of each sender back, from windows that are open.
+    """Take so many calls of each sender, one at least, back from the windows that are open.
 
     A window left without a call ends now.
     """
     values = [
-        {"account_id": account_id, "sender": sender, "calls": calls[account_id, sender], "now": now}
+        {"account_id": account_id, "sender": sender, "back": calls[account_id, sender], "now": now}
         for account_id, sender in sorted(calls)
     ]
     await connection.execute(GIVE_BACK, values)
@@ -90,13 +165,13 @@ async def purge_windows(connection: AsyncConnection, *, now: datetime, rows: int
 
 async def _purge(connection: AsyncConnection, table: Table, *, now: datetime, rows: int) -> int:
     key = table.primary_key.columns
-    # Rows that a settle holds are passed over: waiting for them in the order of an index could deadlock.
+    # Rows that a settle holds are passed over: waiting for them in an index's order could deadlock.
     ended = select(*key).where(table.c.expires_at <= now).limit(rows).with_for_update(skip_locked=True)
     return (await connection.execute(delete(table).where(tuple_(*key).in_(ended)))).rowcount
 
 
-async def _cut_to(connection: AsyncConnection, limit: int, windows: Sequence[WindowKey]) -> None:
-    """Take what was counted past the limit back; the rows are locked by us already."""
+async def _cut(connection: AsyncConnection, windows: Sequence[WindowKey], *, limit: int) -> None:
+    """Leave the limit in windows that were counted past it; we hold their rows already."""
     if windows:
         values = [{"account_id": account_id, "sender": sender, "limit": limit} for account_id, sender in windows]
         await connection.execute(CUT, values)
@@ -106,7 +181,8 @@ async def _full(connection: AsyncConnection, windows: Sequence[WindowKey]) -> di
     if not windows:
         return {}
     rows = [_window_row(n, window) for n, window in enumerate(windows)]
-    found = await connection.execute(_text(connection, ENDS), {"rows": json.dumps(rows)})
+    statement = ENDS[connection.dialect.name].columns(expires_at=Instant())
+    found = await connection.execute(statement, {"rows": json.dumps(rows)})
     return {windows[n]: Counted(0, expires_at) for n, expires_at in found}
 
 
@@ -120,25 +196,5 @@ def _window_row(n: int, window: WindowKey) -> dict[str, Any]:
     return {"n": n, "account_id": account_id, "sender": sender}
 
 
-def _instant(connection: AsyncConnection, value: datetime) -> str | int:
+def _in_json(connection: AsyncConnection, value: datetime) -> str | int:
     return to_micros(value) if connection.dialect.name == "sqlite" else value.isoformat()
-
-
-def _text(connection: AsyncConnection, statement: Mapping[str, TextClause]) -> TextClause:
-    return statement[connection.dialect.name]
-
-
-GIVEN: Final = {
-    "postgresql": """json_to_recordset(CAST(:rows AS json)) AS given
-        (n integer, account_id bigint, sender text, recipient text, calls integer, expires_at timestamptz)""",
-    "sqlite": """(SELECT json_extract(value, '$.n') AS n, json_extract(value, '$.account_id') AS account_id,
-        json_extract(value, '$.sender') AS sender, json_extract(value, '$.recipient') AS recipient,
-        json_extract(value, '$.calls') AS calls, json_extract(value, '$.expires_at') AS expires_at
-        FROM json_each(:rows)) AS given""",
-}
-
-
-def _statement(words: str, *, binds: Iterable[str] = (), instants: Iterable[str] = ()) -> dict[str, TextClause]:
-    """One text for each database: the rows given in its own way, the named binds as instants."""
-    typed = [bindparam(name, type_=Instant()) for name in instants]
-    return {name: text(words.replace("{given}", given)).bindparams(*typed) for name, given in GIVEN.items()}
