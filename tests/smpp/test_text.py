@@ -21,8 +21,7 @@ LONG = "All work and no play makes a message long. " * 12
 @pytest.mark.parametrize("by", list(text.Concatenation))
 @pytest.mark.parametrize("message", ["hello", LONG, "naïve €5 {ok}" * 30, "δοκιμή 😀 " * 30], ids=lambda m: m[:9])
 def test_a_text_comes_back_from_its_parts(message: str, by: text.Concatenation) -> None:
-    bits = 16 if by is text.Concatenation.UDH_16 else 8
-    segments = split(message, reference=200, reference_bits=bits)
+    segments = split(message, reference=200, reference_bits=16 if by is text.Concatenation.UDH_16 else 8)
     parts = []
     for segment in segments:
         carried = text.carry(segment, by=by)
