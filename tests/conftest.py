@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
+from longcode.store.database import Database
+from longcode.store.migrate import migrate
 from tests.services.postgresql import PostgresServer, postgresql
 from tests.services.valkey import ValkeyServer, valkey
 
@@ -42,7 +45,8 @@ def postgres_server() -> Iterator[PostgresServer]:
 def postgres_template(postgres_server: PostgresServer, sync_runner: asyncio.Runner) -> str:
     """Name of the database that every test's one is copied from; nobody may stay connected to it."""
     _revive(postgres_server)
-    sync_runner.run(postgres_server.create_database(TEMPLATE_DATABASE))
+    url = sync_runner.run(postgres_server.create_database(TEMPLATE_DATABASE))
+    sync_runner.run(_migrate(url))
     return TEMPLATE_DATABASE
 
 
@@ -73,13 +77,35 @@ def valkey_url(valkey_server: ValkeyServer) -> str:
     return valkey_server.url
 
 
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory, sync_runner: asyncio.Runner) -> Path:
+    """The migrated file that every test's SQLite database is a copy of."""
+    path = tmp_path_factory.mktemp("template") / "longcode.db"
+    sync_runner.run(_migrate(f"sqlite:///{path}"))
+    return path
+
+
+@pytest.fixture
+def sqlite_url(sqlite_template: Path, tmp_path: Path) -> str:
+    """`sqlite+aiosqlite://…`: a fresh, migrated file."""
+    shutil.copy(sqlite_template, tmp_path / "longcode.db")
+    return f"sqlite+aiosqlite:///{tmp_path}/longcode.db"
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
-def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """A fresh database for SQLAlchemy's async engine; the test runs once on each engine."""
+def database_url(request: pytest.FixtureRequest) -> str:
+    """A fresh, migrated database for SQLAlchemy's async engine; the test runs once on each engine."""
     if request.param == "sqlite":
-        return f"sqlite+aiosqlite:///{tmp_path}/longcode.db"
-    url: str = request.getfixturevalue("postgres_url")
+        url: str = request.getfixturevalue("sqlite_url")
+        return url
+    url = request.getfixturevalue("postgres_url")
     return url.replace("postgresql://", "postgresql+asyncpg://", 1)
+
+
+async def _migrate(url: str) -> None:
+    database = Database(url)
+    await migrate(database)
+    await database.close()
 
 
 def _revive(server: PostgresServer | ValkeyServer) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import BigInteger, DateTime, TypeDecorator, event
 from sqlalchemy.engine import URL, Dialect, make_url
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.types import TypeEngine
 
@@ -135,6 +136,7 @@ def _postgresql_engine(url: URL, pool_size: int) -> AsyncEngine:
         max_overflow=5,
         pool_timeout=5,
         pool_pre_ping=False,
+        hide_parameters=True,  # they hold message texts, which no log may show
         connect_args={"timeout": 5, "server_settings": {"application_name": "longcode", "plan_cache_mode": "auto"}},
     )
 
@@ -142,7 +144,7 @@ def _postgresql_engine(url: URL, pool_size: int) -> AsyncEngine:
 def _sqlite_engine(url: URL) -> AsyncEngine:
     # AUTOCOMMIT: the driver would otherwise open transactions of its own; `write` says BEGIN itself.
     engine = create_async_engine(
-        url, isolation_level="AUTOCOMMIT", connect_args={"timeout": SQLITE_BUSY_SECONDS}, pool_size=6
+        url, isolation_level="AUTOCOMMIT", connect_args={"timeout": SQLITE_BUSY_SECONDS}, pool_size=6, hide_parameters=True
     )
 
     @event.listens_for(engine.sync_engine, "connect")
@@ -166,5 +168,5 @@ async def _faults_as_storage_down() -> AsyncIterator[None]:
         if error.connection_invalidated:
             raise StorageDown(f"the database did not answer: {error.orig}") from error
         raise
-    except (OSError, TimeoutError) as error:
+    except (OSError, TimeoutError, PoolTimeout) as error:
         raise StorageDown(f"the database did not answer: {error}") from error

@@ -13,6 +13,17 @@ from longcode.domain.message import Direction, Medium, Message, Status
 from longcode.store import schema
 from longcode.store.database import Database
 
+# The carrier's name for a message is its first segment's: kept where the carrier gave it.
+PROVIDER_REFERENCE = (
+    select(schema.outcome.c.reference)
+    .where(schema.outcome.c.message_id == schema.message.c.id, schema.outcome.c.reference.is_not(None))
+    .order_by(schema.outcome.c.segment_index, schema.outcome.c.ended_at)
+    .limit(1)
+    .correlate(schema.message)
+    .scalar_subquery()
+    .label("provider_reference")
+)
+
 COLUMNS = (
     schema.message.c.id,
     schema.message.c.account_id,
@@ -24,7 +35,7 @@ COLUMNS = (
     schema.message.c.sent_at_seconds,
     schema.message.c.status,
     schema.message.c.client_reference,
-    schema.message.c.provider_reference,
+    PROVIDER_REFERENCE,
     schema.message.c.encoding,
     schema.message.c.segment_count,
     schema.message.c.error,

@@ -11,7 +11,6 @@ from sqlalchemy import (
     JSON,
     BigInteger,
     Boolean,
-    CheckConstraint,
     Column,
     ForeignKey,
     Index,
@@ -52,7 +51,7 @@ def _account() -> Column[int]:
 catalog_version = Table(
     "catalog_version",
     metadata,
-    Column("id", Integer, CheckConstraint("id = 1", name="only_row"), primary_key=True, autoincrement=False),
+    Column("id", Integer, primary_key=True, autoincrement=False),  # always 1
     Column("version", BigInteger, nullable=False),
 )
 
@@ -140,7 +139,7 @@ route = Table(
     Column("priority", Integer, nullable=False),
 )
 
-# The wide row. Its updates (status, provider_reference, error) touch no index.
+# The wide row. Its updates (status, error) touch no index; the carrier's reference is in `outcome`.
 message = Table(
     "message",
     metadata,
@@ -154,7 +153,6 @@ message = Table(
     Column("sent_at_seconds", BigInteger, nullable=False),
     Column("status", String(12), nullable=False),
     Column("client_reference", Text),
-    Column("provider_reference", Text),
     Column("encoding", String(8), nullable=False),
     Column("segment_count", SmallInteger, nullable=False),
     Column("error", String(64)),
@@ -204,7 +202,7 @@ outbox = Table(
     Column("due_at", Instant, nullable=False),
     Column("leased_until", Instant),
     Column("expires_at", Instant, nullable=False),
-    Column("deferrals", SmallInteger, nullable=False),
+    Column("deferrals", Integer, nullable=False),
     Index("ix_outbox_claim", "carrier_id", "priority", "due_at", "message_id"),
     postgresql_with={"autovacuum_vacuum_scale_factor": 0.02, "autovacuum_vacuum_threshold": 1000},
 )
@@ -221,15 +219,16 @@ attempt = Table(
     Index("ix_attempt_message_id", "message_id", "segment_index"),
 )
 
-# Append-only: how an attempt ended. An attempt without one was cut, or is still in the air.
+# Append-only: how an attempt ended. An attempt without one was cut, or is still in the air; one
+# that was unconfirmed is accepted too once a receipt proves it.
 outcome = Table(
     "outcome",
     metadata,
     Column("attempt_id", Uuid, primary_key=True),
+    Column("kind", String(12), primary_key=True),  # accepted, rejected, deferred, unconfirmed
     Column("message_id", Uuid, nullable=False),
     Column("segment_index", SmallInteger, nullable=False),
     Column("carrier_id", BigInteger, nullable=False),
-    Column("kind", String(12), nullable=False),  # accepted, rejected, deferred, unconfirmed
     Column("reference", Text),
     Column("code", String(64)),
     Column("reason", Text),

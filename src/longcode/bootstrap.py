@@ -1,0 +1,128 @@
+"""The one place where objects are built and handed to each other."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+from longcode.domain.clock import Clock, DistinctClock, MintId, mint_id, utc_now
+from longcode.errors import ConfigurationError
+from longcode.expiring.port import Expiring
+from longcode.expiring.redis import RedisExpiring
+from longcode.expiring.sql import SqlExpiring
+from longcode.flow.accept import Accept
+from longcode.flow.catalog import CatalogCache
+from longcode.flow.identity import Verifier
+from longcode.flow.inbound import Inbound
+from longcode.flow.intake import Intake
+from longcode.flow.jobs import Kick
+from longcode.flow.mailbox import Mailbox
+from longcode.settings import Settings
+from longcode.store.accounts import AccountStore
+from longcode.store.catalog import CatalogStore
+from longcode.store.conversations import ConversationStore
+from longcode.store.database import Database
+from longcode.store.intake import IntakeStore
+from longcode.store.mailbox import MailboxStore
+from longcode.store.messages import MessageStore
+from longcode.store.numbers import NumberStore
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Product:
+    """Everything that one process runs on, connected and started."""
+
+    settings: Settings
+    clock: Clock
+    mint_id: MintId
+    database: Database
+    expiring: Expiring
+    catalog: CatalogCache
+    catalog_store: CatalogStore
+    accounts: AccountStore
+    numbers: NumberStore
+    messages: MessageStore
+    conversations: ConversationStore
+    mailbox_store: MailboxStore
+    verifier: Verifier
+    intake: Intake
+    accept: Accept
+    inbound: Inbound
+    mailbox: Mailbox
+
+
+def ignore_kick(_job: str) -> None:
+    """For processes that have nobody to wake: the jobs' periods find the work."""
+
+
+def open_database(settings: Settings) -> Database:
+    """The database that the settings name. Raises ConfigurationError where they name none."""
+    if settings.database_url is None:
+        raise ConfigurationError(["LONGCODE_DATABASE_URL: not set"])
+    return Database(settings.database_url)
+
+
+def open_expiring(settings: Settings, database: Database, clock: Clock) -> Expiring:
+    """The expiring state: on Redis where there is one, else beside the messages."""
+    if settings.redis_url is not None:
+        return RedisExpiring(
+            settings.redis_url,
+            stop_ttl_seconds=settings.stop_ttl_seconds,
+            limit=settings.sender_limit,
+            window_seconds=settings.sender_limit_window_seconds,
+        )
+    return SqlExpiring(
+        database,
+        clock=clock,
+        stop_ttl_seconds=settings.stop_ttl_seconds,
+        limit=settings.sender_limit,
+        window_seconds=settings.sender_limit_window_seconds,
+    )
+
+
+@asynccontextmanager
+async def running(settings: Settings, *, kick: Kick = ignore_kick, clock: Clock = utc_now) -> AsyncIterator[Product]:
+    """A Product on the running loop; at the end it drains and lets go of everything."""
+    async with AsyncExitStack() as stack:
+        database = open_database(settings)
+        stack.push_async_callback(database.close)
+        expiring = open_expiring(settings, database, clock)
+        stack.push_async_callback(expiring.close)
+        catalog_store = CatalogStore(database, clock)
+        catalog = CatalogCache(catalog_store)
+        intake_store = IntakeStore(database)
+        intake = Intake(
+            store=intake_store, expiring=expiring, catalog=catalog, clock=clock, kick=kick, limit=settings.intake_limit
+        )
+        accounts = AccountStore(database, clock)
+        verifier = Verifier(accounts, now=time.monotonic)
+        stack.callback(verifier.close)
+        intake.start()
+        stack.push_async_callback(intake.close)
+        yield Product(
+            settings=settings,
+            clock=clock,
+            mint_id=mint_id,
+            database=database,
+            expiring=expiring,
+            catalog=catalog,
+            catalog_store=catalog_store,
+            accounts=accounts,
+            numbers=NumberStore(database, clock),
+            messages=MessageStore(database),
+            conversations=ConversationStore(database),
+            mailbox_store=MailboxStore(database, clock),
+            verifier=verifier,
+            intake=intake,
+            accept=Accept(
+                intake=intake,
+                store=intake_store,
+                clock=clock,
+                mint_id=mint_id,
+                anonymous_sends=settings.anonymous_sends,
+            ),
+            inbound=Inbound(intake=intake, clock=clock, mint_id=mint_id),
+            mailbox=Mailbox(intake=intake, distinct_clock=DistinctClock(clock), mint_id=mint_id),
+        )

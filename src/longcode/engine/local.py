@@ -1,0 +1,76 @@
+"""The in-process runner: the background jobs of one process, on its own event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+
+from longcode import log
+from longcode.errors import Unavailable
+
+FAILURE_PAUSE_SECONDS = 1.0
+
+# Runs the job once; seconds until it wants to run again by itself (0.0: at once), or None.
+Job = Callable[[str], Awaitable[float | None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """A kind of job. period_seconds: it runs at least so often, whether kicked or not."""
+
+    run: Job
+    period_seconds: float
+
+
+class LocalRunner:
+    """Runs jobs by name: `kind argument`. Kicks of a job that has not started yet fall together."""
+
+    def __init__(self) -> None:
+        self._kinds: Mapping[str, Work] = {}
+        self._kicked: dict[str, asyncio.Event] = {}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._log = log.get("runner")
+
+    def start(self, kinds: Mapping[str, Work], jobs: tuple[str, ...]) -> None:
+        """Run `jobs` from now on; others begin with their first kick."""
+        self._kinds = kinds
+        for job in (*jobs, *self._kicked):
+            self.kick(job)
+
+    def kick(self, job: str) -> None:
+        """Say that a job has something to do; may be called before `start`."""
+        event = self._kicked.setdefault(job, asyncio.Event())
+        event.set()
+        if job.partition(" ")[0] in self._kinds and job not in self._tasks:
+            self._tasks[job] = asyncio.create_task(self._loop(job, event), name=job)
+
+    async def close(self) -> None:
+        """Stop all jobs where they stand; leases and periods take care of what is cut."""
+        tasks = list(self._tasks.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _loop(self, job: str, kicked: asyncio.Event) -> None:
+        kind, _, argument = job.partition(" ")
+        work = self._kinds[kind]
+        while True:
+            kicked.clear()
+            pause = await self._run(job, work, argument)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(pause):
+                    await kicked.wait()
+
+    async def _run(self, job: str, work: Work, argument: str) -> float:
+        """One run; the only place that catches everything, because a job must not end with its fault."""
+        try:
+            wanted = await work.run(argument)
+        except Unavailable as error:
+            self._log.warning("job waits", job=job, error=str(error))
+            return FAILURE_PAUSE_SECONDS
+        except Exception as error:
+            self._log.error("job failed", job=job, exc_info=error)
+            return FAILURE_PAUSE_SECONDS
+        return work.period_seconds if wanted is None else min(wanted, work.period_seconds)

@@ -1,0 +1,54 @@
+"""STOP, asked once more before anything is sent."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+from longcode import log
+from longcode.domain.clock import Clock
+from longcode.domain.message import Message
+from longcode.domain.phone import canonical
+from longcode.expiring.port import Expiring, Pair
+from longcode.store.intake import IntakeStore, Lookups
+from longcode.store.stops import StopStore
+
+
+class Stops:
+    """Knows who may not be written to: the expiring pairs and the durable ledger."""
+
+    def __init__(
+        self, *, expiring: Expiring, ledger: IntakeStore, requests: StopStore, clock: Clock, stop_ttl_seconds: int
+    ) -> None:
+        self._expiring = expiring
+        self._ledger = ledger
+        self._requests = requests
+        self._clock = clock
+        self._ttl = timedelta(seconds=stop_ttl_seconds)
+        self._log = log.get("stops")
+
+    async def stopped(self, messages: Sequence[Message]) -> set[Message]:
+        """Those messages whose recipient does not want them any more. Raises StorageDown."""
+        await self.rebuild_if_emptied()
+        pairs = {message: _pair(message) for message in messages}
+        held = await self._expiring.stopped(list(pairs.values()))
+        recipients = {(pair.account_id, pair.recipient) for pair in pairs.values()}
+        opted_out = (await self._ledger.preflight(Lookups(recipients=recipients))).opted_out
+        return {
+            message for message, pair in pairs.items() if pair in held or (pair.account_id, pair.recipient) in opted_out
+        }
+
+    async def rebuild_if_emptied(self) -> None:
+        """Where the expiring state lost everything, restore its pairs from the stored requests."""
+        if await self._expiring.complete():
+            return
+        requests = [
+            (Pair(account_id, canonical(sender), canonical(recipient)), requested_at)
+            async for account_id, sender, recipient, requested_at in self._requests.since(self._clock() - self._ttl)
+        ]
+        await self._expiring.restore(requests)
+        self._log.info("STOP pairs restored", pairs=len(requests))
+
+
+def _pair(message: Message) -> Pair:
+    return Pair(message.account_id, canonical(message.sender), canonical(message.recipient))

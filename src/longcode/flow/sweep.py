@@ -1,0 +1,55 @@
+"""The safety net: what a lost kick, a crash or a change of routes left lying is picked up here."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from longcode.expiring.port import Expiring
+from longcode.flow.catalog import CatalogCache
+from longcode.flow.jobs import Kick, dispatch_job
+from longcode.flow.receipt import Receipts
+from longcode.flow.stops import Stops
+from longcode.store.outbox import OutboxStore
+
+ROUTE_BATCH = 1000
+
+
+class Sweep:
+    """Runs every step on a period; each is harmless when there is nothing to do."""
+
+    def __init__(
+        self,
+        *,
+        expiring: Expiring,
+        stops: Stops,
+        receipts: Receipts,
+        outbox: OutboxStore,
+        catalog: CatalogCache,
+        kick: Kick,
+    ) -> None:
+        self._expiring = expiring
+        self._stops = stops
+        self._receipts = receipts
+        self._outbox = outbox
+        self._catalog = catalog
+        self._kick = kick
+
+    async def run(self) -> None:
+        """All steps, once. Raises StorageDown."""
+        await self._route_unrouted()
+        await self._receipts.sweep()
+        await self._stops.rebuild_if_emptied()
+        await self._expiring.purge()
+        for carrier_id in (await self._catalog.now()).carriers:
+            self._kick(dispatch_job(carrier_id))
+
+    async def _route_unrouted(self) -> None:
+        """Give messages that no route carried a carrier, if there is a route now."""
+        catalog = await self._catalog.now()
+        found: dict[int, list[UUID]] = {}
+        for message_id, account_id, recipient in await self._outbox.unrouted(ROUTE_BATCH):
+            carrier_id = catalog.route(account_id, recipient)
+            if carrier_id is not None:
+                found.setdefault(carrier_id, []).append(message_id)
+        for carrier_id, message_ids in found.items():
+            await self._outbox.set_carrier(carrier_id, message_ids)
