@@ -6,19 +6,24 @@ import asyncio
 import itertools
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 from hypothesis import settings
 
 from longcode.store.database import Database
 from longcode.store.migrate import migrate
+from tests.app import Api, open_api
 from tests.services.postgresql import PostgresServer, postgresql
 from tests.services.valkey import ValkeyServer, valkey
 
 # Every PostgreSQL database of a test is a copy of this one; `postgres_template` fills it.
 TEMPLATE_DATABASE = "longcode_template"
+
+# What signs delivery reports in the shared product.
+DLR_SECRET = "not-a-secret"
 
 settings.register_profile("longcode", deadline=None, max_examples=100, derandomize="CI" in os.environ)
 settings.load_profile("longcode")
@@ -100,6 +105,32 @@ def database_url(request: pytest.FixtureRequest) -> str:
         return url
     url = request.getfixturevalue("postgres_url")
     return url.replace("postgresql://", "postgresql+asyncpg://", 1)
+
+
+@pytest.fixture(scope="session", params=["embedded", "full"])
+def api_services(
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+    sqlite_template: Path,
+    sync_runner: asyncio.Runner,
+) -> Iterator[tuple[str, str | None]]:
+    """Database and Redis URLs of the shared product: servers of its own, which no test kills."""
+    if request.param == "embedded":
+        path = tmp_path_factory.mktemp("embedded") / "longcode.db"
+        shutil.copy(sqlite_template, path)
+        yield f"sqlite:///{path}", None
+        return
+    with postgresql() as database, valkey() as state:
+        url = sync_runner.run(database.create_database("longcode"))
+        sync_runner.run(_migrate(url))
+        yield url, state.url
+
+
+@pytest_asyncio.fixture(scope="session")
+async def api(api_services: tuple[str, str | None]) -> AsyncIterator[Api]:
+    """The product, shared by the whole session: make fresh accounts. On SQLite, and on PostgreSQL with Valkey."""
+    async with open_api(*api_services, dlr_secret=DLR_SECRET) as opened:
+        yield opened
 
 
 async def _migrate(url: str) -> None:

@@ -19,6 +19,8 @@ from longcode.flow.inbound import Inbound
 from longcode.flow.intake import Intake
 from longcode.flow.jobs import Kick
 from longcode.flow.mailbox import Mailbox
+from longcode.flow.receipt import Receipts
+from longcode.flow.stops import Stops
 from longcode.settings import Settings
 from longcode.store.accounts import AccountStore
 from longcode.store.catalog import CatalogStore
@@ -28,6 +30,9 @@ from longcode.store.intake import IntakeStore
 from longcode.store.mailbox import MailboxStore
 from longcode.store.messages import MessageStore
 from longcode.store.numbers import NumberStore
+from longcode.store.outbox import OutboxStore
+from longcode.store.receipts import ReceiptStore
+from longcode.store.stops import StopStore
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +56,9 @@ class Product:
     accept: Accept
     inbound: Inbound
     mailbox: Mailbox
+    receipts: Receipts
+    outbox: OutboxStore
+    stops: Stops
 
 
 def ignore_kick(_job: str) -> None:
@@ -124,5 +132,14 @@ async def running(settings: Settings, *, kick: Kick = ignore_kick, clock: Clock 
                 anonymous_sends=settings.anonymous_sends,
             ),
             inbound=Inbound(intake=intake, clock=clock, mint_id=mint_id),
+            receipts=Receipts(ReceiptStore(database, clock, mint_id)),
+            outbox=OutboxStore(database, clock),
+            stops=Stops(
+                expiring=expiring,
+                ledger=intake_store,
+                requests=StopStore(database),
+                clock=clock,
+                stop_ttl_seconds=settings.stop_ttl_seconds,
+            ),
             mailbox=Mailbox(intake=intake, distinct_clock=DistinctClock(clock), mint_id=mint_id),
         )

@@ -17,7 +17,16 @@ from uuid import UUID
 from longcode import log
 from longcode.domain.clock import Clock
 from longcode.domain.message import Message
-from longcode.errors import IntakeFull, KeyReused, LimitReached, LongcodeError, OptedOut, StorageDown, Unavailable
+from longcode.errors import (
+    IntakeFull,
+    KeyReused,
+    LimitReached,
+    LongcodeError,
+    OptedOut,
+    Refused,
+    StorageDown,
+    Unavailable,
+)
 from longcode.expiring.port import Expiring, Question, Verdict
 from longcode.flow.catalog import Catalog, CatalogCache
 from longcode.flow.jobs import Kick, dispatch_job
@@ -71,6 +80,16 @@ class Entered:
     replayed: bool
 
 
+@dataclass(slots=True)
+class Counts:
+    """What became of the calls so far; a call that failed by a fault of ours is in none but `batches`."""
+
+    batches: int = 0
+    stored: int = 0
+    replayed: int = 0
+    refused: int = 0
+
+
 @dataclass(slots=True, eq=False)
 class _Pending:
     entry: Entry
@@ -114,6 +133,7 @@ class Intake:
         self._arrived = asyncio.Event()
         self._closing = False
         self._task: asyncio.Task[None] | None = None
+        self.counts = Counts()
         self._log = log.get("intake")
 
     def start(self) -> None:
@@ -142,7 +162,6 @@ class Intake:
         pending = _Pending(entry, asyncio.get_running_loop().create_future())
         self._waiting.append(pending)
         self._arrived.set()
-        # Shielded by being a bare future: a caller that goes away does not take its message back.
         return await pending.answer
 
     async def _run(self) -> None:
@@ -193,6 +212,18 @@ class Intake:
         allowed = self._judge(fresh, known, catalog)
         admitted = await self._ask_expiring(allowed)
         await self._insert(admitted)
+        self._count(batch)
+
+    def _count(self, batch: list[_Pending]) -> None:
+        self.counts.batches += 1
+        for pending in batch:
+            error = pending.answer.exception() if pending.answer.done() and not pending.answer.cancelled() else None
+            if isinstance(error, Refused):
+                self.counts.refused += 1
+            elif error is None and pending.answer.done() and not pending.answer.cancelled():
+                replayed = pending.answer.result().replayed
+                self.counts.replayed += replayed
+                self.counts.stored += not replayed
 
     async def _answer_replays(self, batch: list[_Pending], known: Known) -> list[_Pending]:
         """Answer the calls whose key is known; the others."""

@@ -1,0 +1,91 @@
+"""The one ASGI application: the dialects' door, and Starlette behind it for everything else."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, MutableMapping
+from contextlib import AbstractAsyncContextManager
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from longcode.bootstrap import Product
+from longcode.dialects import conversations, inbound_outbound, mailbox, numbers
+from longcode.web.description import description_routes
+from longcode.web.health import health_routes
+from longcode.wire.door import ASGIApp, Door
+from longcode.wire.endpoint import Endpoint
+from longcode.wire.identity import Identity
+
+Scope = MutableMapping[str, Any]
+
+
+def endpoints(product: Product, identity: Identity) -> list[Endpoint]:
+    """Every path of the five dialects."""
+    settings = product.settings
+    return [
+        *inbound_outbound.endpoints(
+            identity=identity,
+            accept=product.accept,
+            inbound=product.inbound,
+            error_status=settings.inbound_outbound_error_status,
+        ),
+        *conversations.endpoints(
+            identity=identity,
+            accept=product.accept,
+            inbound=product.inbound,
+            store=product.conversations,
+        ),
+        *numbers.endpoints(identity=identity, numbers=product.numbers),
+        *mailbox.endpoints(identity=identity, mailbox=product.mailbox, store=product.mailbox_store),
+    ]
+
+
+def application(product: Product, *, implicit_anonymous: bool = False) -> ASGIApp:
+    """The application of a running product.
+
+    implicit_anonymous: nobody chose the anonymous account, so it serves only this machine.
+    """
+    settings = product.settings
+    identity = Identity(
+        product.verifier,
+        anonymous=settings.anonymous_account,
+        implicit=implicit_anonymous,
+        cors_origins=settings.cors_origins,
+    )
+    rest = Starlette(
+        routes=[*health_routes(product), *description_routes()],
+        exception_handlers={HTTPException: _plain_error, 500: _plain_error},
+    )
+    rest.router.redirect_slashes = False
+    return Door(endpoints(product, identity), cors_origins=settings.cors_origins, otherwise=rest)
+
+
+async def _plain_error(_request: Request, error: Exception) -> Response:
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    detail = error.detail if isinstance(error, HTTPException) else "something went wrong on our side"
+    headers = error.headers if isinstance(error, HTTPException) else None
+    return JSONResponse({"error": detail}, status, headers)
+
+
+class Lifespan:
+    """An ASGI application that is built when its server starts and taken down when it stops."""
+
+    def __init__(self, build: Callable[[], AbstractAsyncContextManager[ASGIApp]]) -> None:
+        self._build = build
+        self._app: ASGIApp | None = None
+
+    async def __call__(
+        self, scope: Scope, receive: Callable[[], Awaitable[Any]], send: Callable[[Any], Awaitable[None]]
+    ) -> None:
+        if scope["type"] != "lifespan":
+            assert self._app is not None
+            await self._app(scope, receive, send)
+            return
+        await receive()
+        async with self._build() as self._app:
+            await send({"type": "lifespan.startup.complete"})
+            await receive()
+        await send({"type": "lifespan.shutdown.complete"})
