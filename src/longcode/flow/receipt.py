@@ -30,7 +30,10 @@ class Receipts:
         return await self.match([receipt.reference for receipt in receipts])
 
     async def match(self, references: Sequence[str]) -> set[str]:
-        """Settle the messages that receipts with these references report on; harmless when repeated."""
+        """Settle the messages that receipts with these references report on; harmless when repeated.
+
+        The references by which a receipt fits a message.
+        """
         reported = await self._store.reported(references)
         moves: list[tuple[UUID, Status, str | None]] = []
         for message in reported:
@@ -39,7 +42,7 @@ class Receipts:
                 moves.append((message.message_id, *verdict))
         if moves:
             await self._store.settle(moves)
-        return set(references) if reported else set()
+        return {reference for message in reported for reference in message.references}
 
     async def sweep(self) -> None:
         """Match what a crash between a receipt's commit and its matching left behind."""
@@ -56,13 +59,10 @@ def judge(message: Reported) -> tuple[Status, str | None] | None:
     for report in message.reports:
         if report.status is ReceiptStatus.ENROUTE:
             continue
-        if report.whole_message:
-            delivered = set(range(message.segment_count))
-        if report.status is ReceiptStatus.UNDELIVERED and (
-            report.whole_message or report.segment_index not in delivered
-        ):
+        covered = set(range(message.segment_count)) if report.whole_message else {report.segment_index}
+        if report.status is ReceiptStatus.UNDELIVERED and not covered <= delivered:
             return Status.UNDELIVERED, report.error_code or "undelivered"
-        delivered.add(report.segment_index)
+        delivered |= covered
         if len(delivered) == message.segment_count:
             return Status.DELIVERED, None
     if len(message.accepted_segments) == message.segment_count:

@@ -30,9 +30,13 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class Reported:
-    """A message with all receipts that fit it, in the order of their arrival."""
+    """A message with all receipts that fit it, in the order of their arrival.
+
+    references: those asked for by which receipts fit it.
+    """
 
     message_id: UUID
+    references: frozenset[str]
     status: Status
     segment_count: int
     accepted_segments: frozenset[int]
@@ -49,6 +53,8 @@ class ReceiptStore:
 
     async def append(self, receipts: Sequence[CarrierReceipt]) -> None:
         """Keep receipts as they were received."""
+        if not receipts:
+            return
         now = self._clock()
         rows = [
             {
@@ -68,7 +74,10 @@ class ReceiptStore:
             await connection.execute(insert(schema.receipt), rows)
 
     async def adopt(self, receipts: Sequence[CarrierReceipt]) -> None:
-        """Count attempts as accepted whose receipt came with our own name for them: the carrier has them."""
+        """Count attempts as accepted whose receipt came with our own name for them: the carrier has them.
+
+        A carrier that names another carrier's attempt proves nothing.
+        """
         echoed = {receipt.attempt_id: receipt for receipt in receipts if receipt.attempt_id is not None}
         if not echoed:
             return
@@ -88,6 +97,7 @@ class ReceiptStore:
                     reason="told by its receipt",
                 )
                 for row in await connection.execute(query)
+                if echoed[row.id].carrier_id in (None, row.carrier_id)
             ]
             await add_outcomes(connection, outcomes, self._clock())
 
@@ -101,12 +111,15 @@ class ReceiptStore:
             or_(receipt.carrier_id == outcome.carrier_id, receipt.carrier_id.is_(None)),
         )
         touched = (
-            select(outcome.message_id)
+            select(outcome.message_id, outcome.reference)
+            .distinct()
             .join_from(schema.outcome, schema.receipt, fits)
             .where(outcome.reference.in_(references))
         )
         async with self._database.read() as connection:
-            ids = {row.message_id for row in await connection.execute(touched)}
+            ids: dict[UUID, set[str]] = {}
+            for message_id, reference in await connection.execute(touched):
+                ids.setdefault(message_id, set()).add(reference)
             if not ids:
                 return []
             heads = await connection.execute(
@@ -139,6 +152,7 @@ class ReceiptStore:
         return [
             Reported(
                 row.id,
+                frozenset(ids[row.id]),
                 Status(row.status),
                 row.segment_count,
                 frozenset(accepted.get(row.id, ())),

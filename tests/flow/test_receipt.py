@@ -1,0 +1,376 @@
+"""What receipts add up to, and how they find their messages in either order, on both databases."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sqlalchemy import func, select
+
+from longcode.carriers.port import CarrierReceipt, ReceiptStatus
+from longcode.domain.clock import mint_id
+from longcode.domain.message import Direction, Medium, Message, Status, is_final
+from longcode.flow.receipt import RECENT, Receipts, judge
+from longcode.store import schema
+from longcode.store.database import Database
+from longcode.store.intake import IntakeStore, NewMessage
+from longcode.store.outbox import Conclusion, NewAttempt, NewOutcome, OutboxStore, add_outcomes
+from longcode.store.receipts import ReceiptStore, Report, Reported
+
+DELIVERED, UNDELIVERED, ENROUTE = ReceiptStatus.DELIVERED, ReceiptStatus.UNDELIVERED, ReceiptStatus.ENROUTE
+CARRIER, OTHER_CARRIER = 1, 2
+
+
+def segment(index: int, status: ReceiptStatus, error_code: str | None = None) -> Report:
+    return Report(index, status, error_code, whole_message=False)
+
+
+def whole(status: ReceiptStatus, error_code: str | None = None) -> Report:
+    return Report(0, status, error_code, whole_message=True)
+
+
+def reported(reports: tuple[Report, ...], segment_count: int, accepted: frozenset[int]) -> Reported:
+    return Reported(UUID(int=1), frozenset(), Status.SENT, segment_count, accepted, reports)
+
+
+@dataclass(frozen=True, slots=True)
+class JudgeCase:
+    name: str
+    reports: tuple[Report, ...]
+    verdict: tuple[Status, str | None] | None
+    segment_count: int = 1
+    accepted: frozenset[int] = frozenset()
+
+
+SENT = (Status.SENT, None)
+DONE = (Status.DELIVERED, None)
+LOST = (Status.UNDELIVERED, "undelivered")
+JUDGE_CASES = (
+    JudgeCase("no receipt and no answer say nothing", (), None),
+    JudgeCase("every segment accepted is sent", (), SENT, 2, frozenset({0, 1})),
+    JudgeCase("some segments accepted say nothing", (), None, 2, frozenset({1})),
+    JudgeCase("enroute settles nothing", (segment(0, ENROUTE),), None),
+    JudgeCase("enroute leaves an accepted message sent", (segment(0, ENROUTE),), SENT, 1, frozenset({0})),
+    JudgeCase("the only segment delivered", (segment(0, DELIVERED),), DONE),
+    JudgeCase("the only segment undelivered", (segment(0, UNDELIVERED),), LOST),
+    JudgeCase("the carrier's code is kept", (segment(0, UNDELIVERED, "027"),), (Status.UNDELIVERED, "027")),
+    JudgeCase("one of two delivered is not delivered", (segment(0, DELIVERED),), None, 2),
+    JudgeCase("one of two delivered stays sent", (segment(1, DELIVERED),), SENT, 2, frozenset({0, 1})),
+    JudgeCase("one segment twice is not two", (segment(0, DELIVERED), segment(0, DELIVERED)), None, 2),
+    JudgeCase("two of two delivered, in any order", (segment(1, DELIVERED), segment(0, DELIVERED)), DONE, 2),
+    JudgeCase(
+        "one of two undelivered", (segment(0, DELIVERED), segment(1, UNDELIVERED, "1")), (Status.UNDELIVERED, "1"), 2
+    ),
+    JudgeCase("one undelivered decides before the rest is known", (segment(1, UNDELIVERED),), LOST, 3),
+    JudgeCase("the first final receipt counts: delivered", (segment(0, DELIVERED), segment(0, UNDELIVERED)), DONE),
+    JudgeCase("the first final receipt counts: undelivered", (segment(0, UNDELIVERED), segment(0, DELIVERED)), LOST),
+    JudgeCase(
+        "a late contradiction for a delivered segment changes nothing",
+        (segment(0, DELIVERED), segment(0, UNDELIVERED), segment(1, DELIVERED)),
+        DONE,
+        2,
+    ),
+    JudgeCase("enroute after delivered is late", (segment(0, DELIVERED), segment(0, ENROUTE)), DONE),
+    JudgeCase("one receipt for the whole delivers every segment", (whole(DELIVERED),), DONE, 3),
+    JudgeCase(
+        "one receipt for the whole fails every segment", (whole(UNDELIVERED, "5"),), (Status.UNDELIVERED, "5"), 3
+    ),
+    JudgeCase("the whole may fail where one segment arrived", (segment(0, DELIVERED), whole(UNDELIVERED)), LOST, 2),
+    JudgeCase("enroute for the whole settles nothing", (whole(ENROUTE),), None, 2),
+)
+
+
+@pytest.mark.parametrize("case", JUDGE_CASES, ids=lambda case: case.name)
+def test_receipts_add_up(case: JudgeCase) -> None:
+    assert judge(reported(case.reports, case.segment_count, case.accepted)) == case.verdict
+
+
+@given(
+    st.integers(1, 3).flatmap(
+        lambda count: st.tuples(
+            st.just(count),
+            st.lists(
+                st.builds(
+                    Report,
+                    st.integers(0, count - 1),
+                    st.sampled_from(ReceiptStatus),
+                    st.none() | st.just("1"),
+                    whole_message=st.booleans(),
+                ),
+                max_size=8,
+            ),
+        )
+    )
+)
+def test_what_is_final_stays_whatever_comes_later(drawn: tuple[int, list[Report]]) -> None:
+    count, reports = drawn
+    verdicts = [judge(reported(tuple(reports[:length]), count, frozenset())) for length in range(len(reports) + 1)]
+    for earlier, later in itertools.pairwise(verdicts):
+        assert earlier is None or earlier == later
+    assert all(verdict is None or is_final(verdict[0]) for verdict in verdicts)
+
+
+class HandClock:
+    """A clock that moves only when it is told to."""
+
+    def __init__(self) -> None:
+        self.now = datetime(2026, 11, 22, 10, tzinfo=UTC)
+
+    def __call__(self) -> datetime:
+        return self.now
+
+
+class World:
+    """Receipts on one database, with messages and carriers' answers put there as dispatch does."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self.clock = HandClock()
+        self.store = ReceiptStore(database, self.clock, mint_id)
+        self.receipts = Receipts(self.store)
+        self.outbox = OutboxStore(database, self.clock)
+
+    async def queue(self, segment_count: int = 1) -> UUID:
+        """A message that waits for its carrier."""
+        message = Message(
+            id=mint_id(),
+            account_id=1,
+            direction=Direction.OUTBOUND,
+            medium=Medium.SMS,
+            sender="MyCorp",
+            recipient="+12025550101",
+            text="Hello",
+            sent_at_seconds=0,
+            status=Status.QUEUED,
+            client_reference=None,
+            provider_reference=None,
+            encoding="gsm7",
+            segment_count=segment_count,
+            error=None,
+            created_at=self.clock(),
+        )
+        new = NewMessage(
+            message=message,
+            call_id=message.id,
+            queued=True,
+            carrier_id=CARRIER,
+            due_at=self.clock(),
+            expires_at=self.clock() + timedelta(days=1),
+        )
+        await IntakeStore(self.database).insert([new], [])
+        return message.id
+
+    async def attempt(self, message_id: UUID, segment_index: int = 0) -> UUID:
+        """An attempt that was begun and never answered."""
+        attempt_id = mint_id()
+        await self.outbox.begin([NewAttempt(attempt_id, message_id, segment_index, CARRIER)])
+        return attempt_id
+
+    async def answer(self, message_id: UUID, *references: str) -> None:
+        """The carrier's answers to a message's segments, all of them."""
+        outcomes = [await self.accepted(message_id, *answer) for answer in enumerate(references)]
+        conclusion = Conclusion(message_id=message_id, outcomes=tuple(outcomes), status=Status.SENT)
+        await self.outbox.conclude([conclusion])
+
+    async def accepted(self, message_id: UUID, segment_index: int, reference: str) -> NewOutcome:
+        """The outcome of one more attempt, not yet on record."""
+        return NewOutcome(
+            attempt_id=await self.attempt(message_id, segment_index),
+            message_id=message_id,
+            segment_index=segment_index,
+            carrier_id=CARRIER,
+            kind="accepted",
+            reference=reference,
+        )
+
+    async def sent(self, *references: str) -> UUID:
+        """A message whose segments the carrier has under these references."""
+        message_id = await self.queue(len(references))
+        await self.answer(message_id, *references)
+        return message_id
+
+    async def state(self, message_id: UUID) -> tuple[Status, str | None]:
+        message = schema.message.c
+        async with self.database.read() as connection:
+            row = (
+                await connection.execute(select(message.status, message.error).where(message.id == message_id))
+            ).one()
+        return Status(row.status), row.error
+
+    async def rows(self, table_name: str) -> int:
+        table = schema.metadata.tables[table_name]
+        async with self.database.read() as connection:
+            return (await connection.execute(select(func.count()).select_from(table))).scalar_one()
+
+
+@pytest.fixture
+async def world(database_url: str) -> AsyncIterator[World]:
+    database = Database(database_url)
+    yield World(database)
+    await database.close()
+
+
+def receipt(
+    reference: str,
+    status: ReceiptStatus = DELIVERED,
+    *,
+    carrier_id: int | None = CARRIER,
+    error_code: str | None = None,
+    attempt_id: UUID | None = None,
+    whole_message: bool = False,
+) -> CarrierReceipt:
+    return CarrierReceipt(
+        carrier_id=carrier_id,
+        reference=reference,
+        status=status,
+        error_code=error_code,
+        attempt_id=attempt_id,
+        whole_message=whole_message,
+        raw="as it came",
+    )
+
+
+async def test_a_receipt_after_the_answer_settles_its_message(world: World) -> None:
+    message_id = await world.sent("a")
+    assert await world.receipts.take([receipt("a")]) == {"a"}
+    assert await world.state(message_id) == (Status.DELIVERED, None)
+
+
+async def test_a_receipt_before_the_answer_settles_its_message_when_the_answer_comes(world: World) -> None:
+    message_id = await world.queue()
+    assert await world.receipts.take([receipt("a")]) == set()
+    assert await world.state(message_id) == (Status.QUEUED, None)
+    await world.answer(message_id, "a")
+    assert await world.receipts.match(["a"]) == {"a"}
+    assert await world.state(message_id) == (Status.DELIVERED, None)
+
+
+async def test_only_the_references_that_fit_a_message_are_returned(world: World) -> None:
+    await world.sent("a")
+    await world.sent("b", "c")
+    assert await world.receipts.take([receipt("a"), receipt("c"), receipt("x")]) == {"a", "c"}
+    # A message whose other segment was reported on is not matched by a receipt that nobody sent.
+    assert await world.receipts.match(["b"]) == set()
+    assert await world.rows("receipt") == 3
+
+
+async def test_a_receipt_fits_its_own_carrier_alone(world: World) -> None:
+    message_id = await world.sent("a")
+    assert await world.receipts.take([receipt("a", carrier_id=OTHER_CARRIER)]) == set()
+    assert await world.state(message_id) == (Status.SENT, None)
+
+
+async def test_a_receipt_without_a_carrier_fits_any(world: World) -> None:
+    message_id = await world.sent("a")
+    assert await world.receipts.take([receipt("a", carrier_id=None)]) == {"a"}
+    assert await world.state(message_id) == (Status.DELIVERED, None)
+
+
+async def test_a_message_is_delivered_when_its_last_segment_is(world: World) -> None:
+    message_id = await world.sent("a", "b")
+    await world.receipts.take([receipt("b")])
+    assert await world.state(message_id) == (Status.SENT, None)
+    await world.receipts.take([receipt("a")])
+    assert await world.state(message_id) == (Status.DELIVERED, None)
+
+
+async def test_a_receipt_for_the_whole_message_may_name_any_segment(world: World) -> None:
+    message_id = await world.sent("a", "b", "c")
+    assert await world.receipts.take([receipt("b", whole_message=True)]) == {"b"}
+    assert await world.state(message_id) == (Status.DELIVERED, None)
+
+
+async def test_an_undelivered_message_says_why(world: World) -> None:
+    message_id = await world.sent("a")
+    await world.receipts.take([receipt("a", UNDELIVERED, error_code="027")])
+    assert await world.state(message_id) == (Status.UNDELIVERED, "027")
+
+
+async def test_a_final_status_never_changes(world: World) -> None:
+    delivered, lost = await world.sent("a"), await world.sent("b")
+    await world.receipts.take([receipt("a"), receipt("b", UNDELIVERED)])
+    for status in (UNDELIVERED, DELIVERED, ENROUTE):
+        assert await world.receipts.take([receipt("a", status), receipt("b", status)]) == {"a", "b"}
+        assert await world.state(delivered) == (Status.DELIVERED, None)
+        assert await world.state(lost) == (Status.UNDELIVERED, "undelivered")
+
+
+async def test_a_settled_message_leaves_the_queue(world: World) -> None:
+    message_id = await world.queue(2)
+    outcome = await world.accepted(message_id, 0, "a")
+    async with world.database.write() as connection:
+        await add_outcomes(connection, [outcome], world.clock())
+    assert await world.rows("outbox") == 1
+    await world.receipts.take([receipt("a", UNDELIVERED)])
+    assert await world.state(message_id) == (Status.UNDELIVERED, "undelivered")
+    assert await world.rows("outbox") == 0
+
+
+async def test_a_receipt_that_echoes_an_unanswered_attempt_proves_it(world: World) -> None:
+    message_id = await world.queue()
+    attempt_id = await world.attempt(message_id)
+    echo = receipt("a", ENROUTE, attempt_id=attempt_id)
+    assert await world.receipts.take([echo]) == {"a"}
+    assert await world.state(message_id) == (Status.SENT, None)
+    assert await world.receipts.take([echo, receipt("a", attempt_id=attempt_id)]) == {"a"}
+    assert await world.state(message_id) == (Status.DELIVERED, None)
+    assert await world.rows("outcome") == 1
+
+
+async def test_an_echo_by_another_carrier_proves_nothing(world: World) -> None:
+    message_id = await world.queue()
+    attempt_id = await world.attempt(message_id)
+    stranger = receipt("a", carrier_id=OTHER_CARRIER, attempt_id=attempt_id)
+    assert await world.receipts.take([stranger]) == set()
+    assert await world.state(message_id) == (Status.QUEUED, None)
+    assert await world.rows("outcome") == 0
+
+
+async def test_an_echo_of_no_attempt_of_ours_is_kept_and_fits_nothing(world: World) -> None:
+    assert await world.receipts.take([receipt("a", attempt_id=mint_id())]) == set()
+    assert await world.rows("receipt") == 1
+
+
+async def test_the_sweep_settles_what_a_crash_left_unmatched(world: World) -> None:
+    message_id = await world.sent("a")
+    await world.store.append([receipt("a")])
+    await world.receipts.sweep()
+    assert await world.state(message_id) == (Status.DELIVERED, None)
+
+
+async def test_the_sweep_looks_back_for_hours_and_no_further(world: World) -> None:
+    message_id = await world.sent("a")
+    await world.store.append([receipt("a")])
+    world.clock.now += RECENT
+    await world.receipts.sweep()
+    assert await world.state(message_id) == (Status.SENT, None)
+
+
+async def test_receipts_of_all_segments_at_once_deliver_the_message(world: World) -> None:
+    references = [f"r{index}" for index in range(6)]
+    message_id = await world.sent(*references)
+    await asyncio.gather(*(world.receipts.take([receipt(reference)]) for reference in references))
+    assert await world.state(message_id) == (Status.DELIVERED, None)
+
+
+async def test_contradictions_at_once_end_in_one_final_status(world: World) -> None:
+    message_id = await world.sent("a")
+    takes = [world.receipts.take([receipt("a", status)]) for status in (DELIVERED, UNDELIVERED) * 5]
+    assert await asyncio.gather(*takes) == [{"a"}] * 10
+    status, error = await world.state(message_id)
+    assert (status, error) in ((Status.DELIVERED, None), (Status.UNDELIVERED, "undelivered"))
+    await world.receipts.match(["a"])
+    assert await world.state(message_id) == (status, error)
+
+
+async def test_nothing_taken_is_nothing_kept(world: World) -> None:
+    assert await world.receipts.take([]) == set()
+    assert await world.receipts.match([]) == set()
+    assert await world.rows("receipt") == 0
