@@ -100,7 +100,7 @@ class CarrierReceipt:
     raw: str = ""
 
 
-TakeReceipts = Callable[[Sequence[CarrierReceipt]], Awaitable[None]]
+TakeReceipts = Callable[[Sequence[CarrierReceipt]], Awaitable[object]]
 
 
 class Driver(Protocol):

@@ -35,9 +35,7 @@ class AccountStore:
         table = schema.account.c
         async with self._database.read() as connection:
             row = (
-                await connection.execute(
-                    select(table.id, table.name, table.secret_hash).where(table.name == name)
-                )
+                await connection.execute(select(table.id, table.name, table.secret_hash).where(table.name == name))
             ).one_or_none()
         return None if row is None else Secret(Account(row.id, row.name), row.secret_hash)
 

@@ -144,7 +144,11 @@ def _postgresql_engine(url: URL, pool_size: int) -> AsyncEngine:
 def _sqlite_engine(url: URL) -> AsyncEngine:
     # AUTOCOMMIT: the driver would otherwise open transactions of its own; `write` says BEGIN itself.
     engine = create_async_engine(
-        url, isolation_level="AUTOCOMMIT", connect_args={"timeout": SQLITE_BUSY_SECONDS}, pool_size=6, hide_parameters=True
+        url,
+        isolation_level="AUTOCOMMIT",
+        connect_args={"timeout": SQLITE_BUSY_SECONDS},
+        pool_size=6,
+        hide_parameters=True,
     )
 
     @event.listens_for(engine.sync_engine, "connect")

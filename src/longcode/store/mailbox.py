@@ -88,7 +88,7 @@ class MailboxStore:
     async def fetch_new(self, box: Box, part: Range) -> list[Boxed]:
         """The first PAGE_MESSAGES of a part that nobody fetched yet, in order; fetched from now on.
 
-        One transaction: of calls at once exactly one gets each message.
+        One transaction: of calls at once exactly one gets each message. Indexes count unfetched messages alone.
         """
         query = (
             _cut(select(_box.at, _text_of(_box.message_id)).where(_in(box), _box.fetched_at.is_(None)), part)

@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from longcode.bootstrap import Product
-from longcode.dialects import conversations, inbound_outbound, mailbox, numbers
+from longcode.dialects import conversations, inbound_outbound, mailbox, messages, numbers
 from longcode.web.description import description_routes
 from longcode.web.health import health_routes
 from longcode.wire.door import ASGIApp, Door
@@ -25,6 +25,7 @@ Scope = MutableMapping[str, Any]
 def endpoints(product: Product, identity: Identity) -> list[Endpoint]:
     """Every path of the five dialects."""
     settings = product.settings
+    dlr_secret = settings.dlr_secret.get_secret_value().encode() if settings.dlr_secret is not None else None
     return [
         *inbound_outbound.endpoints(
             identity=identity,
@@ -39,6 +40,13 @@ def endpoints(product: Product, identity: Identity) -> list[Endpoint]:
             store=product.conversations,
         ),
         *numbers.endpoints(identity=identity, numbers=product.numbers),
+        *messages.endpoints(
+            identity=identity,
+            accept=product.accept,
+            messages=product.messages,
+            receipts=product.receipts,
+            dlr_secret=dlr_secret,
+        ),
         *mailbox.endpoints(identity=identity, mailbox=product.mailbox, store=product.mailbox_store),
     ]
 

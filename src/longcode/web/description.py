@@ -8,3 +8,8 @@ from starlette.routing import Route
 def description_routes() -> list[Route]:
     """Both forms of one document."""
     return []
+
+
+def as_yaml() -> str:
+    """The document as YAML."""
+    return ""

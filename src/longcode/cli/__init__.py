@@ -1,0 +1,45 @@
+"""The command line. Every command reads its settings from the environment; see docs/configuration.md."""
+
+from __future__ import annotations
+
+import click
+
+from longcode import __version__
+from longcode.cli import operator, processes
+from longcode.errors import LongcodeError
+
+
+class Commands(click.Group):
+    """Shows our own errors as one plain sentence, without a trace."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except LongcodeError as error:
+            raise click.ClickException(str(error)) from error
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="longcode")
+def main() -> None:
+    """The self-hosted SMS platform."""
+
+
+for command in (
+    processes.up,
+    processes.serve,
+    processes.worker,
+    processes.migrate,
+    processes.doctor,
+    operator.account,
+    operator.number,
+    operator.sender,
+    operator.apikey,
+    operator.carrier,
+    operator.route,
+    operator.optout,
+    operator.import_,
+    operator.openapi,
+):
+    main.add_command(command)

@@ -1,0 +1,55 @@
+"""The folder of the embedded database: where it is, and that one `up` at a time has it."""
+
+from __future__ import annotations
+
+import fcntl
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from longcode.errors import ConfigurationError
+from longcode.settings import Settings, load
+
+DATABASE_FILE = "longcode.db"
+LOCK_FILE = "up.lock"
+KEY_FILE = "secret.key"
+
+
+def settings_with(data: Path | None, **replaced: object) -> Settings:
+    """The settings, with the embedded database of their folder where they name no other."""
+    settings = load()
+    update = {name: value for name, value in replaced.items() if value is not None}
+    if data is not None:
+        update["data"] = data
+    settings = settings.model_copy(update=update)
+    if settings.database_url is None:
+        path = (settings.data / DATABASE_FILE).resolve()
+        settings = settings.model_copy(update={"database_url": f"sqlite:///{path}"})
+    return settings
+
+
+def is_embedded(settings: Settings) -> bool:
+    """True where the database is a file of one machine."""
+    return (settings.database_url or "").startswith("sqlite")
+
+
+@contextmanager
+def only_one(folder: Path) -> Iterator[None]:
+    """Hold the folder against a second `up`. Raises ConfigurationError."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / LOCK_FILE).open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise ConfigurationError([f"another `longcode up` runs on {folder}"]) from error
+        yield
+
+
+def ensure_key(folder: Path) -> Path:
+    """The key file of an embedded installation, made at the first start, readable by its owner alone."""
+    path = folder / KEY_FILE
+    if not path.exists():
+        path.touch(mode=0o600)
+        path.write_text(secrets.token_hex(32) + "\n")
+    return path

@@ -1,0 +1,276 @@
+"""The operator's commands: accounts, numbers, senders, keys, carriers, routes, opt-outs, imports."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import BinaryIO, TextIO, TypeVar
+
+import click
+
+from longcode import log
+from longcode.bootstrap import Product
+from longcode.cli.embedded import settings_with
+from longcode.cli.processes import data_option, opened, run
+from longcode.domain.phone import canonical, digits_of, parse_inventory_value
+from longcode.encoding.account_dump import read_accounts
+from longcode.errors import ConfigurationError, Duplicate, InvalidField
+from longcode.flow.catalog import SIMULATOR_DRIVER
+from longcode.flow.identity import hash_key, hash_secret, new_key, new_secret
+from longcode.flow.plivo_import import bring_in
+
+T = TypeVar("T")
+
+account_option = click.option("--account", "account_name", required=True, metavar="NAME")
+
+
+def with_product(data: Path | None, act: Callable[[Product], Awaitable[T]]) -> T:
+    """Open the product for one command, do it, close."""
+    settings = settings_with(data)
+    log.configure("warning")
+
+    async def inner() -> T:
+        async with opened(settings) as product:
+            return await act(product)
+
+    return run(inner())
+
+
+@click.group()
+def account() -> None:
+    """Accounts."""
+
+
+@account.command("create")
+@click.argument("name")
+@click.option("--secret", help="Its secret; without this a random one, printed once.")
+@data_option
+def create_account(name: str, secret: str | None, data: Path | None) -> None:
+    """Make an account."""
+    if not name or ":" in name or not name.isprintable():
+        raise ConfigurationError(["an account's name is printable, not empty, and has no colon"])
+    chosen = secret or new_secret()
+    with_product(data, lambda product: product.accounts.create(name, hash_secret(chosen)))
+    click.echo(f"account {name}")
+    if secret is None:
+        click.echo(f"secret {chosen}")
+
+
+@click.group()
+def number() -> None:
+    """Numbers."""
+
+
+@number.command("add")
+@click.argument("value")
+@account_option
+@data_option
+def add_number(value: str, account_name: str, data: Path | None) -> None:
+    """Assign a number to an account."""
+    _check_number(value)
+
+    async def add(product: Product) -> bool:
+        owner = await product.accounts.by_name(account_name)
+        return await product.numbers.assign(owner.id, value)
+
+    added = with_product(data, add)
+    click.echo(f"number {value} {'assigned to' if added else 'was assigned already to'} {account_name}")
+
+
+@number.command("import")
+@click.argument("file", type=click.File("r", encoding="utf-8-sig"))
+@click.option("--account", "account_name", metavar="NAME", help="For rows that name no account.")
+@data_option
+def import_numbers(file: TextIO, account_name: str | None, data: Path | None) -> None:
+    """Assign the numbers of a CSV file: a column `value`, and `account` where --account is not given."""
+    rows = _read_numbers(file, account_name)
+
+    async def bring(product: Product) -> tuple[int, int, list[str]]:
+        ids = {name: (await product.accounts.by_name(name)).id for name in {name for _, name in rows}}
+        added, conflicts = 0, []
+        for value, name in rows:
+            try:
+                added += await product.numbers.assign(ids[name], value)
+            except Duplicate as error:
+                conflicts.append(f"{value}: {error}")
+        return added, len(rows) - added - len(conflicts), conflicts
+
+    added, unchanged, conflicts = with_product(data, bring)
+    click.echo(f"numbers: {added} added, {unchanged} unchanged, {len(conflicts)} in conflict")
+    _tell_conflicts(conflicts)
+
+
+def _read_numbers(file: TextIO, account_name: str | None) -> list[tuple[str, str]]:
+    """(value, account name) of each row; all faults together, so that a faulty file changes nothing."""
+    reader = csv.DictReader(file)
+    if reader.fieldnames is None or "value" not in reader.fieldnames:
+        raise ConfigurationError(["the file has no column `value`"])
+    rows, faults = [], []
+    for row in reader:
+        value, name = row["value"], row.get("account") or account_name
+        try:
+            _check_number(value)
+        except ConfigurationError as error:
+            faults.append(f"line {reader.line_num}: {error}")
+        if name is None:
+            faults.append(f"line {reader.line_num}: no account")
+        else:
+            rows.append((value, name))
+    if faults:
+        raise ConfigurationError(faults)
+    return rows
+
+
+def _check_number(value: str) -> None:
+    try:
+        parse_inventory_value(value, field="number")
+    except InvalidField as error:
+        raise ConfigurationError(
+            [f"{value!r} is not a number: 6 to 20 digits, an optional + and separators"]
+        ) from error
+
+
+def _tell_conflicts(conflicts: list[str]) -> None:
+    for conflict in conflicts:
+        click.echo(conflict, err=True)
+    if conflicts:
+        raise SystemExit(1)
+
+
+@click.group()
+def sender() -> None:
+    """Sender IDs."""
+
+
+@sender.command("add")
+@click.argument("sender_id")
+@account_option
+@data_option
+def add_sender(sender_id: str, account_name: str, data: Path | None) -> None:
+    """Let an account send as SENDER_ID."""
+    if not 1 <= len(sender_id) <= 64 or not sender_id.isprintable():
+        raise ConfigurationError(["a sender ID is 1 to 64 printable characters"])
+
+    async def add(product: Product) -> bool:
+        owner = await product.accounts.by_name(account_name)
+        return await product.accounts.add_sender_id(owner.id, sender_id)
+
+    added = with_product(data, add)
+    click.echo(f"sender {sender_id} {'added to' if added else 'was already in'} the whitelist of {account_name}")
+
+
+@click.group()
+def apikey() -> None:
+    """API keys."""
+
+
+@apikey.command("create")
+@account_option
+@data_option
+def create_key(account_name: str, data: Path | None) -> None:
+    """Make an API key; it is printed this once."""
+    key = new_key()
+
+    async def create(product: Product) -> None:
+        owner = await product.accounts.by_name(account_name)
+        await product.accounts.add_key(owner.id, hash_key(key), key[:8])
+
+    with_product(data, create)
+    click.echo(key)
+
+
+@click.group()
+def carrier() -> None:
+    """Carriers."""
+
+
+@carrier.command("add")
+@click.argument("name")
+@click.option("--driver", required=True, type=click.Choice([SIMULATOR_DRIVER]))
+@click.argument("settings", nargs=-1, metavar="[key=value]…")
+@data_option
+def add_carrier(name: str, driver: str, settings: tuple[str, ...], data: Path | None) -> None:
+    """Add a carrier."""
+    if settings:
+        raise ConfigurationError(
+            [f"{setting.partition('=')[0]}: the simulator has no settings" for setting in settings]
+        )
+    with_product(data, lambda product: product.catalog_store.add_carrier(name, driver, {}))
+    click.echo(f"carrier {name}")
+
+
+@click.group()
+def route() -> None:
+    """Routes."""
+
+
+@route.command("add")
+@click.option("--carrier", "carrier_name", required=True, metavar="NAME")
+@click.option("--prefix", default="", metavar="DIGITS", help="Recipients that begin so. Default: all.")
+@click.option("--account", "account_name", metavar="NAME", help="Only this account's messages.")
+@click.option("--priority", default=0, show_default=True, help="The higher wins among equal prefixes.")
+@data_option
+def add_route(carrier_name: str, prefix: str, account_name: str | None, priority: int, data: Path | None) -> None:
+    """Send recipients to a carrier: the longest prefix wins, then the highest priority."""
+    digits = digits_of(prefix)
+    if prefix.removeprefix("+") != digits or len(digits) > 15:
+        raise ConfigurationError(["a prefix is at most 15 digits"])
+
+    async def add(product: Product) -> None:
+        account_id = None if account_name is None else (await product.accounts.by_name(account_name)).id
+        await product.catalog_store.add_route(carrier_name, prefix=digits, account_id=account_id, priority=priority)
+
+    with_product(data, add)
+    click.echo(f"route {digits or 'all'} → {carrier_name}")
+
+
+@click.group()
+def optout() -> None:
+    """Recipients who are not to be written to, for good."""
+
+
+@optout.command("add")
+@click.argument("recipient")
+@account_option
+@data_option
+def add_optout(recipient: str, account_name: str, data: Path | None) -> None:
+    """Keep an opt-out."""
+
+    async def add(product: Product) -> bool:
+        owner = await product.accounts.by_name(account_name)
+        return await product.accounts.add_opt_out(owner.id, canonical(recipient), "operator")
+
+    added = with_product(data, add)
+    click.echo(f"{recipient} {'opted out of' if added else 'had opted out already of'} {account_name}")
+
+
+@click.group("import")
+def import_() -> None:
+    """Bring data in from elsewhere."""
+
+
+@import_.command("plivo")
+@click.argument("file", type=click.File("rb"))
+@data_option
+def import_plivo(file: BinaryIO, data: Path | None) -> None:
+    """Import accounts and numbers from a PostgreSQL dump, whose SQL is read and never run."""
+    dump = read_accounts(file)
+    report = with_product(data, lambda product: bring_in(dump, accounts=product.accounts, numbers=product.numbers))
+    click.echo(
+        f"accounts: {report.accounts_added} added, {report.accounts_changed} changed, "
+        f"{report.accounts_unchanged} unchanged"
+    )
+    click.echo(
+        f"numbers: {report.numbers_added} added, {report.numbers_unchanged} unchanged, "
+        f"{len(report.conflicts)} in conflict"
+    )
+    _tell_conflicts(report.conflicts)
+
+
+@click.command()
+def openapi() -> None:
+    """Print the OpenAPI description of every interface."""
+    from longcode.web.description import as_yaml  # only this command needs it
+
+    click.echo(as_yaml(), nl=False)

@@ -1,0 +1,250 @@
+"""The commands that run the product, and those that look after it."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import signal
+from collections.abc import AsyncIterator, Awaitable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TypeVar
+
+import click
+import uvicorn
+import uvloop
+from uvicorn.supervisors.multiprocess import Multiprocess
+
+from longcode import log
+from longcode.bootstrap import Product, open_database, open_expiring, running
+from longcode.cli.embedded import is_embedded, only_one, settings_with
+from longcode.domain.clock import utc_now
+from longcode.engine.jobs import working
+from longcode.engine.local import LocalRunner
+from longcode.errors import ConfigurationError, Duplicate, LongcodeError, NotFound
+from longcode.expiring.redis import RedisExpiring
+from longcode.flow.catalog import SIMULATOR_DRIVER
+from longcode.flow.identity import hash_secret, new_secret
+from longcode.settings import Settings
+from longcode.store.migrate import check
+from longcode.store.migrate import migrate as migrate_database
+from longcode.web.app import application
+from longcode.web.server import config
+
+T = TypeVar("T")
+
+DEMO = "demo"
+DEMO_SENDER = "MyCorp"
+# Numbers reserved for fiction.
+DEMO_NUMBERS = ("12025550101", "12025550102", "12025550103")
+# Whatever else the operator sets up goes before it.
+SIMULATOR_PRIORITY = -1000
+
+NOT_STARTED = 3
+
+data_option = click.option(
+    "--data", type=click.Path(path_type=Path, file_okay=False), help="The folder of the embedded database."
+)
+
+
+def run(awaitable: Awaitable[T]) -> T:
+    """Run one coroutine to its end on a fresh loop."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(awaitable)  # type: ignore[arg-type]
+
+
+@click.command()
+@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option("--port", default=8080, show_default=True, type=click.IntRange(0, 65535))
+@data_option
+def up(host: str, port: int, data: Path | None) -> None:
+    """Run everything in one process, on an embedded database where no other is set."""
+    settings = settings_with(data)
+    implicit = settings.anonymous_account is None and _is_loopback(host)
+    if implicit:
+        settings = settings.model_copy(update={"anonymous_account": DEMO})
+    log.configure(settings.log_level)
+    with only_one(settings.data):
+        run(_up(settings, host, port, implicit_anonymous=implicit))
+
+
+async def _up(settings: Settings, host: str, port: int, *, implicit_anonymous: bool) -> None:
+    database = open_database(settings)
+    await migrate_database(database)
+    await database.close()
+    runner = LocalRunner()
+    async with running(settings, kick=runner.kick) as product:
+        secret = await _seed(product)
+        if is_embedded(settings):
+            await product.outbox.release_leases()
+        async with working(product, runner):
+            server = uvicorn.Server(
+                config(application(product, implicit_anonymous=implicit_anonymous), host=host, port=port)
+            )
+            server.config.lifespan = "off"
+            _greet(host, port, secret)
+            await server.serve()
+            if not server.started:
+                raise SystemExit(NOT_STARTED)
+
+
+async def _seed(product: Product) -> str | None:
+    """What a first start finds: an account to try things with and a carrier to send by; the new secret."""
+    await _seed_simulator(product)
+    given = product.settings.demo_secret
+    secret = given.get_secret_value() if given is not None else new_secret()
+    try:
+        account = await product.accounts.create(DEMO, hash_secret(secret))
+    except Duplicate:
+        return None
+    await product.accounts.add_sender_id(account.id, DEMO_SENDER)
+    for number in DEMO_NUMBERS:
+        try:
+            await product.numbers.assign(account.id, number)
+        except Duplicate:
+            continue
+    return secret
+
+
+async def _seed_simulator(product: Product) -> None:
+    try:
+        await product.catalog_store.add_carrier(SIMULATOR_DRIVER, SIMULATOR_DRIVER, {})
+    except Duplicate:
+        return
+    await product.catalog_store.add_route(SIMULATOR_DRIVER, prefix="", account_id=None, priority=SIMULATOR_PRIORITY)
+
+
+def _greet(host: str, port: int, secret: str | None) -> None:
+    click.echo(f"Longcode listens on http://{host}:{port}", err=True)
+    if secret is not None:
+        click.echo(f"Account {DEMO}, secret {secret} (shown this once)", err=True)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def shared_settings() -> Settings:
+    """The settings of a process that shares its database with others. Raises ConfigurationError."""
+    settings = settings_with(None)
+    if is_embedded(settings):
+        raise ConfigurationError(["LONGCODE_DATABASE_URL: serve and worker need PostgreSQL; use `longcode up`"])
+    return settings
+
+
+@click.command()
+@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option("--port", default=8080, show_default=True, type=click.IntRange(0, 65535))
+@click.option("--workers", default=1, show_default=True, type=click.IntRange(1, 64))
+def serve(host: str, port: int, workers: int) -> None:
+    """Serve HTTP, on PostgreSQL."""
+    settings = shared_settings()
+    log.configure(settings.log_level)
+    run(_check(settings))
+    click.echo(f"Longcode serves http://{host}:{port}", err=True)
+    server = config("longcode.web.serve:create", host=host, port=port, factory=True, workers=workers)
+    if workers > 1:
+        Multiprocess(server, sockets=[server.bind_socket()]).run()
+        return
+    alone = uvicorn.Server(server)
+    alone.run()
+    if not alone.started:
+        raise SystemExit(NOT_STARTED)
+
+
+@click.command()
+def worker() -> None:
+    """Run the background jobs, on PostgreSQL."""
+    settings = shared_settings()
+    log.configure(settings.log_level)
+    run(_worker(settings))
+
+
+async def _worker(settings: Settings) -> None:
+    await _check(settings)
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    runner = LocalRunner()
+    async with running(settings, kick=runner.kick) as product, working(product, runner):
+        click.echo("Longcode works", err=True)
+        await stop.wait()
+
+
+async def _check(settings: Settings) -> None:
+    database = open_database(settings)
+    try:
+        await check(database)
+    finally:
+        await database.close()
+
+
+@click.command()
+@data_option
+def migrate(data: Path | None) -> None:
+    """Bring the database's schema to what this release needs."""
+    settings = settings_with(data)
+    log.configure(settings.log_level)
+    if is_embedded(settings):
+        settings.data.mkdir(parents=True, exist_ok=True)
+
+    async def move() -> tuple[str | None, str]:
+        database = open_database(settings)
+        try:
+            return await migrate_database(database)
+        finally:
+            await database.close()
+
+    before, after = run(move())
+    click.echo(f"schema {after}" if before == after else f"schema {before or 'none'} → {after}")
+
+
+@click.command()
+@data_option
+def doctor(data: Path | None) -> None:
+    """Look for what is wrong; exit 1 if there is something."""
+    settings = settings_with(data)
+    log.configure("error")
+    faults = run(_faults(settings))
+    for fault in faults:
+        click.echo(f"✗ {fault}")
+    if faults:
+        raise SystemExit(1)
+    click.echo("✓ nothing is wrong")
+
+
+async def _faults(settings: Settings) -> list[str]:
+    """What stands in the way of sending, in plain words."""
+    database = open_database(settings)
+    try:
+        await check(database)
+    except LongcodeError as error:
+        await database.close()
+        return [str(error)]
+    expiring = open_expiring(settings, database, utc_now)
+    faults = await expiring.faults() if isinstance(expiring, RedisExpiring) else []
+    await expiring.close()
+    await database.close()
+    async with opened(settings) as product:
+        catalog = await product.catalog.now()
+        if not catalog.routes:
+            faults.append("no route leads to a carrier: `longcode carrier add`, then `longcode route add`")
+        name = settings.anonymous_account
+        if name is not None:
+            try:
+                await product.accounts.by_name(name)
+            except NotFound as error:
+                faults.append(f"LONGCODE_ANONYMOUS_ACCOUNT: {error}")
+    return faults
+
+
+@asynccontextmanager
+async def opened(settings: Settings) -> AsyncIterator[Product]:
+    """A Product for one command; the schema is checked first."""
+    await _check(settings)
+    async with running(settings) as product:
+        yield product
