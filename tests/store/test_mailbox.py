@@ -1,0 +1,342 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+from sqlalchemy import event, insert, select
+
+from longcode.domain.clock import mint_id, utc_now
+from longcode.domain.message import Direction, Medium, Message, Status
+from longcode.errors import Duplicate
+from longcode.store import schema
+from longcode.store.database import Database
+from longcode.store.intake import IntakeStore, NewMessage
+from longcode.store.mailbox import PAGE_MESSAGES, Box, Boxed, MailboxStore, Range, following
+
+START = datetime(2026, 11, 22, 10, tzinfo=UTC)
+OURS, THEIRS = 1, 2
+BOX = Box(OURS, "alice", "bob")
+NEIGHBOURS = [
+    pytest.param(Box(OURS, "bob", "alice"), id="the other direction"),
+    pytest.param(Box(OURS, "alice", "carol"), id="another recipient"),
+    pytest.param(Box(OURS, "carol", "bob"), id="another sender"),
+    pytest.param(Box(OURS, "Alice", "bob"), id="another case"),
+    pytest.param(Box(OURS, "alice", "bob "), id="a space at the end"),
+    pytest.param(Box(THEIRS, "alice", "bob"), id="another account"),
+]
+
+
+@pytest.fixture
+async def database(database_url: str) -> AsyncIterator[Database]:
+    database = Database(database_url)
+    async with database.write() as connection:
+        for name in ("ours", "theirs"):
+            await connection.execute(insert(schema.account).values(name=name, secret_hash="-", created_at=START))
+    yield database
+    await database.close()
+
+
+@pytest.fixture
+def store(database: Database) -> MailboxStore:
+    return MailboxStore(database, utc_now)
+
+
+def at(tick: int) -> datetime:
+    return START + timedelta(microseconds=tick)
+
+
+async def put(database: Database, box: Box, ticks: Iterable[int], *, medium: Medium = Medium.MAILBOX) -> None:
+    """Messages in a box, at these instants, with the tick as their text."""
+    new = [_new(box, tick, medium) for tick in ticks]
+    if new:
+        await IntakeStore(database).insert(new, [])
+
+
+def _new(box: Box, tick: int, medium: Medium) -> NewMessage:
+    message = Message(
+        id=mint_id(),
+        account_id=box.account_id,
+        direction=Direction.OUTBOUND,
+        medium=medium,
+        sender=box.sender,
+        recipient=box.recipient,
+        text=str(tick),
+        sent_at_seconds=0,
+        status=Status.DELIVERED,
+        client_reference=None,
+        provider_reference=None,
+        encoding="gsm7",
+        segment_count=1,
+        error=None,
+        created_at=at(tick),
+    )
+    return NewMessage(message=message, call_id=message.id, boxed_at=at(tick))
+
+
+def ticks(page: Sequence[Boxed]) -> list[int]:
+    for boxed in page:
+        assert boxed.at == at(int(boxed.text))
+    return [int(boxed.text) for boxed in page]
+
+
+async def whole(read: Any, box: Box, part: Range | None = None) -> list[int]:
+    """A part of a box, page by page."""
+    found: list[int] = []
+    rest: Range | None = part or Range()
+    while rest is not None:
+        page = await read(box, rest)
+        assert len(page) <= PAGE_MESSAGES
+        found += ticks(page)
+        rest = following(rest, page)
+    return found
+
+
+async def test_a_login_is_taken_by_its_bytes_and_for_its_account_alone(store: MailboxStore) -> None:
+    await store.register(OURS, "Zoë")
+    for account_id, login in ((OURS, "zoë"), (OURS, "Zoë "), (OURS, "Zoe\u0308"), (THEIRS, "Zoë")):
+        await store.register(account_id, login)
+    with pytest.raises(Duplicate):
+        await store.register(OURS, "Zoë")
+    assert await store.logins(OURS, {"Zoë", "ZOË", "Zoë "}) == {"Zoë", "Zoë "}
+    assert await store.logins(THEIRS, {"Zoë", "zoë"}) == {"Zoë"}
+
+
+async def test_of_registrations_at_once_one_wins(store: MailboxStore) -> None:
+    calls = [store.register(OURS, "alice") for _ in range(10)]
+    outcomes = await asyncio.gather(*calls, return_exceptions=True)
+    assert sorted(type(outcome).__name__ for outcome in outcomes) == ["Duplicate"] * 9 + ["NoneType"]
+
+
+async def test_new_messages_come_in_order_and_once(database: Database, store: MailboxStore) -> None:
+    await put(database, BOX, [30, 10, 20])
+    assert ticks(await store.fetch_new(BOX, Range())) == [10, 20, 30]
+    assert await store.fetch_new(BOX, Range()) == []
+    await put(database, BOX, [15, 40])
+    assert ticks(await store.fetch_new(BOX, Range())) == [15, 40]
+
+
+@pytest.mark.parametrize("neighbour", NEIGHBOURS)
+async def test_a_box_is_not_its_neighbour(database: Database, store: MailboxStore, neighbour: Box) -> None:
+    await put(database, BOX, [1, 2])
+    assert await store.fetch_new(neighbour, Range()) == []
+    assert await store.fetch(neighbour, Range()) == []
+    assert await store.delete(neighbour, [at(1), at(2)]) == 0
+    await put(database, neighbour, [1, 3])
+    assert ticks(await store.fetch_new(BOX, Range())) == [1, 2]
+    assert await store.delete(BOX, [at(1), at(2)]) == 2
+    assert ticks(await store.fetch_new(neighbour, Range())) == [1, 3]
+
+
+@dataclass(frozen=True, slots=True)
+class PartCase:
+    """Of a box with messages at 0, 10, 20, 30 and 40."""
+
+    name: str
+    part: Range
+    found: list[int]
+
+
+PARTS = [
+    PartCase("everything", Range(), [0, 10, 20, 30, 40]),
+    PartCase("a period, both ends included", Range(first=at(10), last=at(30)), [10, 20, 30]),
+    PartCase("a period a microsecond shorter at both ends", Range(first=at(11), last=at(29)), [20]),
+    PartCase("an instant", Range(first=at(20), last=at(20)), [20]),
+    PartCase("a period that ends before it begins", Range(first=at(30), last=at(10)), []),
+    PartCase("a period without an end", Range(first=at(25)), [30, 40]),
+    PartCase("a period without a beginning", Range(last=at(15)), [0, 10]),
+    PartCase("the whole range of years", Range(first=datetime.min.replace(tzinfo=UTC)), [0, 10, 20, 30, 40]),
+    PartCase("the first two", Range(stop=2), [0, 10]),
+    PartCase("all but the first two", Range(start=2), [20, 30, 40]),
+    PartCase("the stop is not included", Range(start=1, stop=3), [10, 20]),
+    PartCase("a stop at the start", Range(start=1, stop=1), []),
+    PartCase("a stop before the start", Range(start=3, stop=1), []),
+    PartCase("indexes past the end", Range(start=4, stop=100), [40]),
+    PartCase("a start past the end", Range(start=5), []),
+    PartCase("indexes beyond any integer of a database", Range(start=10**30, stop=10**40), []),
+    PartCase("a stop beyond any integer of a database", Range(stop=10**40), [0, 10, 20, 30, 40]),
+    PartCase("indexes into a period", Range(first=at(10), last=at(40), start=1, stop=3), [20, 30]),
+]
+
+
+@pytest.mark.parametrize("case", PARTS, ids=lambda case: case.name)
+async def test_a_part_is_fetched_and_marked(database: Database, store: MailboxStore, case: PartCase) -> None:
+    await put(database, BOX, [40, 0, 20, 10, 30])
+    assert ticks(await store.fetch(BOX, case.part)) == case.found
+    assert ticks(await store.fetch(BOX, case.part)) == case.found
+    assert ticks(await store.fetch_new(BOX, Range())) == sorted({0, 10, 20, 30, 40} - set(case.found))
+
+
+LONG = 2 * PAGE_MESSAGES + 7
+
+
+@pytest.mark.parametrize(
+    ("part", "found"),
+    [
+        pytest.param(Range(), range(LONG), id="everything"),
+        pytest.param(Range(start=3, stop=3 + PAGE_MESSAGES), range(3, 3 + PAGE_MESSAGES), id="exactly a page"),
+        pytest.param(Range(start=1, stop=LONG - 1), range(1, LONG - 1), id="indexes over several pages"),
+        pytest.param(Range(last=at(2 * PAGE_MESSAGES - 1)), range(2 * PAGE_MESSAGES), id="full pages to the end"),
+    ],
+)
+async def test_pages_join_to_the_whole(database: Database, store: MailboxStore, part: Range, found: range) -> None:
+    await put(database, BOX, range(LONG))
+    assert await whole(store.fetch, BOX, part) == list(found)
+    assert await whole(store.fetch_new, BOX) == [tick for tick in range(LONG) if tick not in found]
+
+
+async def test_a_message_that_comes_late_waits_for_the_next_call(database: Database, store: MailboxStore) -> None:
+    """One answer is in order, although other processes may commit earlier instants while it is written."""
+    await put(database, BOX, range(10, 10 + PAGE_MESSAGES + 1))
+    page = await store.fetch_new(BOX, Range())
+    await put(database, BOX, [5])
+    rest = following(Range(), page)
+    assert rest is not None
+    assert ticks(await store.fetch_new(BOX, rest)) == [10 + PAGE_MESSAGES]
+    assert ticks(await store.fetch_new(BOX, Range())) == [5]
+
+
+async def test_of_calls_at_once_exactly_one_gets_each_message(database: Database, store: MailboxStore) -> None:
+    await put(database, BOX, range(LONG))
+    parts = await asyncio.gather(*(whole(store.fetch_new, BOX) for _ in range(6)))
+    assert all(part == sorted(part) for part in parts)
+    assert sorted(tick for part in parts for tick in part) == list(range(LONG))
+
+
+async def test_calls_that_fetch_and_delete_at_once_wait_for_each_other(database: Database, store: MailboxStore) -> None:
+    await put(database, BOX, range(200))
+    evens = [at(tick) for tick in range(0, 200, 2)]
+    *parts, first, second = await asyncio.gather(
+        whole(store.fetch_new, BOX),
+        whole(store.fetch, BOX, Range(start=50, stop=150)),
+        whole(store.fetch_new, BOX),
+        whole(store.fetch, BOX, Range(start=100)),
+        store.delete(BOX, evens),
+        store.delete(BOX, evens[::-1]),
+    )
+    assert sorted([first, second]) == [0, 100]
+    assert all(part == sorted(set(part)) for part in parts)
+    assert not {*parts[0]} & {*parts[2]}
+    assert await whole(store.fetch, BOX) == list(range(1, 200, 2))
+    assert await store.fetch_new(BOX, Range()) == []
+
+
+@pytest.mark.parametrize(
+    ("instants", "deleted", "left"),
+    [
+        pytest.param([], 0, [0, 10, 20], id="nothing"),
+        pytest.param([at(10)], 1, [0, 20], id="one"),
+        pytest.param([at(20), at(0), at(20)], 2, [10], id="several, one of them named twice"),
+        pytest.param([at(11), at(10)], 1, [0, 20], id="one that is there and one that is not"),
+        pytest.param([datetime.max.replace(tzinfo=UTC)], 0, [0, 10, 20], id="the end of time"),
+        pytest.param([datetime.min.replace(tzinfo=UTC)], 0, [0, 10, 20], id="its beginning"),
+        pytest.param([at(tick) for tick in range(2 * PAGE_MESSAGES)], 3, [], id="more than one statement takes"),
+    ],
+)
+async def test_messages_are_deleted(
+    database: Database, store: MailboxStore, instants: list[datetime], deleted: int, left: list[int]
+) -> None:
+    await put(database, BOX, [0, 10, 20])
+    assert await store.delete(BOX, instants) == deleted
+    assert ticks(await store.fetch(BOX, Range())) == left
+    assert sorted(await stored_texts(database)) == sorted(map(str, left))
+
+
+async def test_a_text_message_that_was_delivered_into_a_box_stays_in_its_conversation(
+    database: Database, store: MailboxStore
+) -> None:
+    await put(database, BOX, [10], medium=Medium.SMS)
+    assert await store.delete(BOX, [at(10)]) == 1
+    assert await store.fetch(BOX, Range()) == []
+    assert await stored_texts(database) == ["10"]
+
+
+async def stored_texts(database: Database) -> list[str]:
+    async with database.read() as connection:
+        return list((await connection.execute(select(schema.message.c.text))).scalars())
+
+
+@pytest.mark.parametrize("stored", [pytest.param(0, id="empty"), pytest.param(5000, id="one large box of several")])
+async def test_every_statement_enters_an_index_at_its_box(database: Database, store: MailboxStore, stored: int) -> None:
+    for number in range(5 if stored else 0):
+        await put(database, replace(BOX, recipient=f"bob {number}"), range(20))
+    await put(database, BOX, range(stored))
+    if stored:
+        async with database.write() as connection:
+            logins = [{"account_id": OURS, "login": f"bob {n}", "created_at": START} for n in range(stored)]
+            await connection.execute(insert(schema.login), logins)
+            await connection.exec_driver_sql("ANALYZE")
+    part = Range(first=at(1000), last=at(4000), start=5)
+    with noted(database) as statements:
+        await store.logins(OURS, {"alice", "bob"})
+        await store.fetch(BOX, part)
+        await store.fetch_new(BOX, part)
+        await store.fetch_new(BOX, Range())
+        await store.delete(BOX, [at(tick) for tick in range(10)])
+    assert len(statements) >= (10 if stored else 5)
+    for statement, values in statements:
+        for plan in await plans(database, statement, values):
+            check_plan(database, plan)
+
+
+async def test_polling_costs_nothing_for_what_was_fetched_before(database: Database, store: MailboxStore) -> None:
+    await put(database, BOX, range(5000))
+    await whole(store.fetch_new, BOX)
+    async with database.write() as connection:
+        await connection.exec_driver_sql("ANALYZE")
+    with noted(database) as statements:
+        await store.fetch_new(BOX, Range())
+    ((statement, values),) = statements
+    for plan in await plans(database, statement, values):
+        assert any("ix_mailbox_new" in step for step in plan), plan
+
+
+def check_plan(database: Database, plan: list[str]) -> None:
+    assert not [step for step in plan if step.startswith(("Seq Scan", "SCAN mailbox", "SCAN message", "SCAN login"))], (
+        plan
+    )
+    for number, step in enumerate(plan):
+        if database.is_sqlite and step.startswith("SEARCH mailbox"):
+            assert "recipient=? AND sender=?" in step, plan
+        elif not database.is_sqlite and (step.startswith("Index") and " on mailbox" in step):
+            assert "recipient" in plan[number + 1], plan
+            assert "sender" in plan[number + 1], plan
+
+
+@contextmanager
+def noted(database: Database) -> Iterator[list[tuple[str, Any]]]:
+    """The statements that the database runs meanwhile, with their values."""
+    statements: list[tuple[str, Any]] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, values: Any, _context: Any, _many: bool) -> None:
+        if statement.startswith(("SELECT", "UPDATE", "DELETE")):
+            statements.append((statement, values))
+
+    event.listen(database.engine.sync_engine, "before_cursor_execute", note)
+    try:
+        yield statements
+    finally:
+        event.remove(database.engine.sync_engine, "before_cursor_execute", note)
+
+
+async def plans(database: Database, statement: str, values: Sequence[Any]) -> list[list[str]]:
+    """How the statement runs, one step a line; on PostgreSQL for these values and for unknown ones."""
+    if database.is_sqlite:
+        bound = tuple(value.hex if isinstance(value, UUID) else value for value in values)
+        async with database.read() as connection:
+            rows = await connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", bound)
+            return [[row.detail for row in rows]]
+    async with database.driver() as driver:
+        custom = await driver.fetch(f"EXPLAIN {statement}", *values)
+        await driver.execute("SET plan_cache_mode = force_generic_plan")
+        await driver.execute(f"PREPARE noted AS {statement}")
+        nulls = ", ".join(["NULL"] * len(values))
+        generic = await driver.fetch(f"EXPLAIN EXECUTE noted{f'({nulls})' if nulls else ''}")
+        await driver.execute("DEALLOCATE noted")
+        await driver.execute("RESET plan_cache_mode")
+    return [[row[0].strip().removeprefix("->").strip() for row in rows] for rows in (custom, generic)]
