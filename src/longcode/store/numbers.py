@@ -160,7 +160,7 @@ class NumberStore:
             )
             assigned = gone.scalar_one_or_none()
             if assigned is None:
-                raise _unknown()
+                raise NotFound("there is no such number")
             if assigned:
                 await bump_version(connection)
 
@@ -266,7 +266,7 @@ async def _one(
     query = select(*_COLUMNS).where(*_key(account_id, number_id))
     row = (await connection.execute(query.with_for_update() if lock else query)).one_or_none()
     if row is None:
-        raise _unknown()
+        raise NotFound("there is no such number")
     return row
 
 
@@ -296,7 +296,3 @@ def _number(row: Row[*tuple[Any, ...]]) -> Number:
         currency=row.currency,
         assigned=row.assigned,
     )
-
-
-def _unknown() -> NotFound:
-    return NotFound("there is no such number")
