@@ -32,6 +32,10 @@ class Settings(BaseSettings):
         None, description="Redis or Valkey for STOP pairs, limits and wake-ups. Without it they are SQL tables."
     )
     broker_url: str | None = Field(None, description="The broker of background work. Default: REDIS_URL.")
+    secrets: Path = Field(
+        SECRETS_FOLDER,
+        description="The folder of secret files: its longcode_<name> gives a setting that the environment does not.",
+    )
     data: Path = Field(Path("data"), description="The folder of the embedded database.")
     anonymous_account: str | None = Field(
         None, description="The account that a caller without credentials acts as. Default: none; `up`: demo."
@@ -101,19 +105,16 @@ class Settings(BaseSettings):
 DATABASE_SCHEMES = frozenset({"postgresql", "postgres", "postgresql+asyncpg", "sqlite", "sqlite+aiosqlite"})
 
 
-def load(environ: Mapping[str, str] | None = None, *, secrets: Path = SECRETS_FOLDER) -> Settings:
+def load(environ: Mapping[str, str] | None = None) -> Settings:
     """Read and check every setting.
 
-    A file `longcode_<name>` in `secrets` gives a value that the environment does not.
+    A file `longcode_<name>` in the folder LONGCODE_SECRETS gives a value that the environment does not.
     Raises ConfigurationError with all faults.
     """
     environ = os.environ if environ is None else environ
     given = {name[len(PREFIX) :].lower(): value for name, value in environ.items() if name.startswith(PREFIX)}
-    for name in Settings.model_fields:
-        file = secrets / f"{PREFIX}{name}".lower()
-        if name not in given and file.is_file():
-            given[name] = file.read_text().strip()
-    faults = [
+    faults = _read_secrets(Path(given.get("secrets") or SECRETS_FOLDER), given)
+    faults += [
         f"{PREFIX}{name.upper()}: there is no such setting" for name in given if name not in Settings.model_fields
     ]
     values: dict[str, Any] = {
@@ -126,3 +127,17 @@ def load(environ: Mapping[str, str] | None = None, *, secrets: Path = SECRETS_FO
     if faults:
         raise ConfigurationError(faults)
     return settings
+
+
+def _read_secrets(folder: Path, given: dict[str, str]) -> list[str]:
+    """Add the settings that files give to those that are given already; what stands in the way, a line each."""
+    faults = []
+    for name in Settings.model_fields:
+        file = folder / f"{PREFIX}{name}".lower()
+        if name in given or not file.is_file():
+            continue
+        try:
+            given[name] = file.read_text().strip()
+        except (OSError, UnicodeDecodeError) as error:
+            faults.append(f"{PREFIX}{name.upper()}: {file} cannot be read: {error}")
+    return faults

@@ -85,7 +85,7 @@ class Process:
         self.kicks += 1
 
     async def submit(self, *submissions: Submission) -> list[Outcome]:
-        return await self.driver.submit(submissions)
+        return await self.driver.answers(submissions)
 
     async def owed(self) -> int:
         async with self.database.read() as connection:
@@ -451,7 +451,7 @@ async def test_a_database_that_is_gone_leaves_submissions_unconfirmed(clock: Han
 
 
 async def test_the_driver_says_what_it_can_do(process: Process) -> None:
-    assert (process.driver.deduplicates, process.driver.window) == (True, 250)
+    assert (process.driver.deduplicates, process.driver.capacity().segments) == (True, 250)
     await process.driver.close()
 
 

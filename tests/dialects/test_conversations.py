@@ -19,6 +19,7 @@ from longcode.domain.message import Direction, Medium, Message, Status
 from longcode.store import schema
 from longcode.store.intake import IntakeStore, NewMessage
 from tests.app import Api, Caller, Reply, open_api
+from tests.services.postgresql import PostgresServer
 from tests.services.valkey import ValkeyServer
 
 # Nobody's numbers: no test assigns them.
@@ -568,6 +569,19 @@ async def test_without_the_store_of_stops_only_a_stop_waits(
             reply = await tell(caller, path, **changes)
             assert (reply.status, reply.json) == (status, answer), (path, changes)
         assert len(await lines(caller, ours)) == 4
+
+
+async def test_the_database_may_go_and_come_back(postgres_url: str, postgres_server: PostgresServer) -> None:
+    async with open_api(postgres_url) as api:
+        caller = await api.account()
+        assert (await tell(caller, SEND, uuid="one")).status == 200
+        postgres_server.stop()
+        for reply in (await tell(caller, SEND), await tell(caller, RECEIVE), await read(caller, ALICE)):
+            # The sentence says nothing of our servers.
+            assert (reply.status, reply.json) == (503, {"message": "the service is not available right now"})
+        postgres_server.start()
+        assert (await tell(caller, SEND, uuid="one")).status == 200
+        assert len(await lines(caller, ALICE)) == 1
 
 
 async def test_an_anonymous_caller_is_the_account_that_the_operator_named(sqlite_url: str) -> None:

@@ -16,6 +16,7 @@ from longcode.flow.identity import hash_key, new_key
 from longcode.store import schema
 from tests.app import Api, Caller, Reply, open_api
 from tests.processes import wait_until_async
+from tests.services.postgresql import PostgresServer
 from tests.services.valkey import ValkeyServer
 
 # Nobody's numbers: no test assigns them.
@@ -417,3 +418,17 @@ async def test_without_the_store_of_stops_only_inbound_works(
         valkey_server.start()
         assert of(await come(caller, ours, text="STOP")) == (200, OK[INBOUND])
         assert of(await send(caller, ours)) == blocked(ours, BOB)
+
+
+async def test_the_database_may_go_and_come_back(postgres_url: str, postgres_server: PostgresServer, ours: str) -> None:
+    async with open_api(postgres_url) as api:
+        caller = await owner(api, ours)
+        assert (await send(caller, ours)).status == 200
+        postgres_server.stop()
+        for _ in range(2):
+            assert of(await send(caller, ours)) == (500, failure("unknown failure"))
+            assert of(await come(caller, ours)) == (500, failure("unknown failure"))
+        postgres_server.start()
+        assert of(await send(caller, ours)) == (200, OK[OUTBOUND])
+        assert of(await come(caller, ours)) == (200, OK[INBOUND])
+        assert [row[0] for row in await stored(api, caller)] == ["outbound", "outbound", "inbound"]

@@ -93,13 +93,14 @@ async def count(api: Api, table_name: str, account_id: int) -> int:
 async def answer(api: Api, message_id: str, *references: str) -> None:
     """The carrier takes a message's segments under these references, as dispatch records it."""
     id_ = UUID(message_id)
-    attempts = [NewAttempt(mint_id(), id_, index, CARRIER) for index in range(len(references))]
+    attempts = [NewAttempt(mint_id(), id_, index, len(references), CARRIER) for index in range(len(references))]
     await api.product.outbox.begin(attempts)
     outcomes = tuple(
         NewOutcome(
             attempt_id=attempt.id,
             message_id=id_,
             segment_index=attempt.segment_index,
+            segment_total=attempt.segment_total,
             carrier_id=CARRIER,
             kind="accepted",
             reference=reference,

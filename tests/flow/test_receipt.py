@@ -136,6 +136,7 @@ class World:
         self.store = ReceiptStore(database, self.clock, mint_id)
         self.receipts = Receipts(self.store)
         self.outbox = OutboxStore(database, self.clock)
+        self.totals: dict[UUID, int] = {}
 
     async def queue(self, segment_count: int = 1) -> UUID:
         """A message that waits for its carrier."""
@@ -165,12 +166,14 @@ class World:
             expires_at=self.clock() + timedelta(days=1),
         )
         await IntakeStore(self.database).insert([new], [])
+        self.totals[message.id] = segment_count
         return message.id
 
     async def attempt(self, message_id: UUID, segment_index: int = 0) -> UUID:
         """An attempt that was begun and never answered."""
         attempt_id = mint_id()
-        await self.outbox.begin([NewAttempt(attempt_id, message_id, segment_index, CARRIER)])
+        total = self.totals[message_id]
+        await self.outbox.begin([NewAttempt(attempt_id, message_id, segment_index, total, CARRIER)])
         return attempt_id
 
     async def answer(self, message_id: UUID, *references: str) -> None:
@@ -185,6 +188,7 @@ class World:
             attempt_id=await self.attempt(message_id, segment_index),
             message_id=message_id,
             segment_index=segment_index,
+            segment_total=self.totals[message_id],
             carrier_id=CARRIER,
             kind="accepted",
             reference=reference,

@@ -12,6 +12,8 @@ from enum import StrEnum
 from typing import Protocol
 from uuid import UUID
 
+from longcode.encoding.segments import Encoding, Segment
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Submission:
@@ -103,22 +105,43 @@ class CarrierReceipt:
 TakeReceipts = Callable[[Sequence[CarrierReceipt]], Awaitable[object]]
 
 
+# Called once for each submission, when its outcome is known; it must not block.
+Answered = Callable[[Submission, Outcome], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Capacity:
+    """How much a driver takes now.
+
+    segments: 0 where it takes nothing. again_seconds: ask again after that; None: the driver
+    kicks when it can take more.
+    """
+
+    segments: int
+    again_seconds: float | None = None
+
+
 class Driver(Protocol):
     """One carrier's connection.
 
     deduplicates: the carrier takes a (message_id, segment_index) at most once however often
     it is submitted, and answers each repeat as it answered the first.
-    window: how many submissions may be in flight at once.
     """
 
     @property
     def deduplicates(self) -> bool: ...
 
-    @property
-    def window(self) -> int: ...
+    def capacity(self) -> Capacity:
+        """How much may be submitted now, besides what is in flight."""
 
-    async def submit(self, submissions: Sequence[Submission]) -> list[Outcome]:
-        """Hand over submissions, at most `window` of them; their outcomes in the same order."""
+    def cut(self, text: str, encoding: Encoding, reference: int) -> Sequence[Segment]:
+        """The pieces in which this carrier takes a text; reference: 0–65535."""
+
+    async def submit(self, submissions: Sequence[Submission], answered: Answered) -> None:
+        """Hand submissions over, in order. Returns when all are handed over; the outcomes may come later.
+
+        Each submission is answered exactly once, also if this raises or is cancelled.
+        """
 
     async def close(self) -> None:
-        """Let go of connections."""
+        """Let go of connections; what is in flight is answered Unconfirmed."""

@@ -14,6 +14,8 @@ from uuid import UUID
 
 from longcode.carriers.port import (
     Accepted,
+    Answered,
+    Capacity,
     CarrierReceipt,
     Deferred,
     Outcome,
@@ -25,6 +27,7 @@ from longcode.carriers.port import (
 )
 from longcode.domain.clock import MintId
 from longcode.domain.phone import digits_of
+from longcode.encoding.segments import Encoding, Segment, split
 from longcode.errors import Unavailable
 
 WINDOW: Final = 250
@@ -185,13 +188,21 @@ class SimulatorDriver:
         """The ledger sees to it."""
         return True
 
-    @property
-    def window(self) -> int:
+    def capacity(self) -> Capacity:
         """A batch of this size is one transaction."""
-        return WINDOW
+        return Capacity(WINDOW)
 
-    async def submit(self, submissions: Sequence[Submission]) -> list[Outcome]:
-        """Enter submissions in the ledger and answer as their recipients choose.
+    def cut(self, text: str, encoding: Encoding, reference: int) -> Sequence[Segment]:
+        """As handsets rejoin them."""
+        return split(text, encoding=encoding, reference=reference & 0xFF)
+
+    async def submit(self, submissions: Sequence[Submission], answered: Answered) -> None:
+        """Enter submissions in the ledger and answer as their recipients choose."""
+        for submission, outcome in zip(submissions, await self.answers(submissions), strict=True):
+            answered(submission, outcome)
+
+    async def answers(self, submissions: Sequence[Submission]) -> list[Outcome]:
+        """The outcomes of submissions, in their order.
 
         Unconfirmed where the ledger cannot be asked: a commit without an answer may have happened.
         """

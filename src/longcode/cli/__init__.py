@@ -31,6 +31,7 @@ for command in (
     processes.serve,
     processes.worker,
     processes.migrate,
+    processes.seed,
     processes.doctor,
     operator.account,
     operator.number,

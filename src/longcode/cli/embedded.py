@@ -34,16 +34,39 @@ def is_embedded(settings: Settings) -> bool:
     return (settings.database_url or "").startswith("sqlite")
 
 
+def must_exist(settings: Settings) -> None:
+    """Raise ConfigurationError for an embedded database that nobody has made; opening it would make it."""
+    _, _, path = (settings.database_url or "").partition(":///")
+    if is_embedded(settings) and not Path(path.partition("?")[0]).is_file():
+        raise ConfigurationError([f"there is no database {path}: run `longcode up` or `longcode migrate` first"])
+
+
+def make_folder(folder: Path) -> None:
+    """Make the folder of the embedded database where there is none. Raises ConfigurationError."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _unusable(folder, error) from error
+
+
 @contextmanager
 def only_one(folder: Path) -> Iterator[None]:
     """Hold the folder against a second `up`. Raises ConfigurationError."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / LOCK_FILE).open("w") as lock:
+    make_folder(folder)
+    try:
+        lock = (folder / LOCK_FILE).open("w")
+    except OSError as error:
+        raise _unusable(folder, error) from error
+    with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             raise ConfigurationError([f"another `longcode up` runs on {folder}"]) from error
         yield
+
+
+def _unusable(folder: Path, error: OSError) -> ConfigurationError:
+    return ConfigurationError([f"the folder {folder} cannot be used: {error.strerror}"])
 
 
 def ensure_key(folder: Path) -> Path:

@@ -13,9 +13,10 @@ from longcode import log
 from longcode.bootstrap import Product
 from longcode.cli.embedded import settings_with
 from longcode.cli.processes import data_option, opened, run
+from longcode.domain.account import NAME_RULE, is_account_name
 from longcode.domain.phone import canonical, digits_of, parse_inventory_value
 from longcode.encoding.account_dump import read_accounts
-from longcode.errors import ConfigurationError, Duplicate, InvalidField
+from longcode.errors import ConfigurationError, Duplicate, InvalidField, NotFound
 from longcode.flow.catalog import SIMULATOR_DRIVER
 from longcode.flow.identity import hash_key, hash_secret, new_key, new_secret
 from longcode.flow.plivo_import import bring_in
@@ -48,8 +49,8 @@ def account() -> None:
 @data_option
 def create_account(name: str, secret: str | None, data: Path | None) -> None:
     """Make an account."""
-    if not name or ":" in name or not name.isprintable():
-        raise ConfigurationError(["an account's name is printable, not empty, and has no colon"])
+    if not is_account_name(name):
+        raise ConfigurationError([NAME_RULE])
     chosen = secret or new_secret()
     with_product(data, lambda product: product.accounts.create(name, hash_secret(chosen)))
     click.echo(f"account {name}")
@@ -87,7 +88,7 @@ def import_numbers(file: TextIO, account_name: str | None, data: Path | None) ->
     rows = _read_numbers(file, account_name)
 
     async def bring(product: Product) -> tuple[int, int, list[str]]:
-        ids = {name: (await product.accounts.by_name(name)).id for name in {name for _, name in rows}}
+        ids = await _account_ids(product, {name for _, name in rows})
         added, conflicts = 0, []
         for value, name in rows:
             try:
@@ -101,8 +102,28 @@ def import_numbers(file: TextIO, account_name: str | None, data: Path | None) ->
     _tell_conflicts(conflicts)
 
 
+async def _account_ids(product: Product, names: set[str]) -> dict[str, int]:
+    """Each account's id by its name. Raises ConfigurationError with all names that there are not."""
+    ids, faults = {}, []
+    for name in sorted(names):
+        try:
+            ids[name] = (await product.accounts.by_name(name)).id
+        except NotFound as error:
+            faults.append(str(error))
+    if faults:
+        raise ConfigurationError(faults)
+    return ids
+
+
 def _read_numbers(file: TextIO, account_name: str | None) -> list[tuple[str, str]]:
     """(value, account name) of each row; all faults together, so that a faulty file changes nothing."""
+    try:
+        return _parse_numbers(file, account_name)
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ConfigurationError([f"the file is not CSV in UTF-8: {error}"]) from error
+
+
+def _parse_numbers(file: TextIO, account_name: str | None) -> list[tuple[str, str]]:
     reader = csv.DictReader(file)
     if reader.fieldnames is None or "value" not in reader.fieldnames:
         raise ConfigurationError(["the file has no column `value`"])

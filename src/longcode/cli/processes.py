@@ -11,17 +11,18 @@ from pathlib import Path
 from typing import TypeVar
 
 import click
-import uvicorn
 import uvloop
 from uvicorn.supervisors.multiprocess import Multiprocess
 
 from longcode import log
 from longcode.bootstrap import Product, open_database, open_expiring, running
-from longcode.cli.embedded import is_embedded, only_one, settings_with
+from longcode.cli.embedded import is_embedded, make_folder, must_exist, only_one, settings_with
+from longcode.cli.server import Server
+from longcode.cli.waiting import patiently, wait_option
 from longcode.domain.clock import utc_now
 from longcode.engine.jobs import working
 from longcode.engine.local import LocalRunner
-from longcode.errors import ConfigurationError, Duplicate, LongcodeError, NotFound
+from longcode.errors import ConfigurationError, Duplicate, LongcodeError, NotFound, StorageDown
 from longcode.expiring.redis import RedisExpiring
 from longcode.flow.catalog import SIMULATOR_DRIVER
 from longcode.flow.identity import hash_secret, new_secret
@@ -75,14 +76,17 @@ async def _up(settings: Settings, host: str, port: int, *, implicit_anonymous: b
     runner = LocalRunner()
     async with running(settings, kick=runner.kick) as product:
         secret = await _seed(product)
+        if secret is not None:
+            # At once: it is shown this once only, whatever happens next.
+            click.echo(f"Account {DEMO}, secret {secret} (shown this once)", err=True)
         if is_embedded(settings):
             await product.outbox.release_leases()
         async with working(product, runner):
-            server = uvicorn.Server(
-                config(application(product, implicit_anonymous=implicit_anonymous), host=host, port=port)
+            server = Server(
+                config(application(product, implicit_anonymous=implicit_anonymous), host=host, port=port),
+                greeting="Longcode listens on",
             )
             server.config.lifespan = "off"
-            _greet(host, port, secret)
             await server.serve()
             if not server.started:
                 raise SystemExit(NOT_STARTED)
@@ -114,10 +118,26 @@ async def _seed_simulator(product: Product) -> None:
     await product.catalog_store.add_route(SIMULATOR_DRIVER, prefix="", account_id=None, priority=SIMULATOR_PRIORITY)
 
 
-def _greet(host: str, port: int, secret: str | None) -> None:
-    click.echo(f"Longcode listens on http://{host}:{port}", err=True)
-    if secret is not None:
-        click.echo(f"Account {DEMO}, secret {secret} (shown this once)", err=True)
+@click.command()
+@wait_option
+@data_option
+def seed(wait_seconds: int, data: Path | None) -> None:
+    """Make the account demo and the simulator carrier, as `up` does; what exists stays as it is."""
+    settings = settings_with(data)
+    log.configure("warning")
+
+    async def make() -> str | None:
+        await _check(settings, wait_seconds)
+        async with running(settings) as product:
+            return await _seed(product)
+
+    secret = run(make())
+    if secret is None:
+        click.echo(f"account {DEMO} exists already; nothing of it was changed")
+        return
+    click.echo(f"account {DEMO}, sender {DEMO_SENDER}, numbers {', '.join(DEMO_NUMBERS)}")
+    if settings.demo_secret is None:
+        click.echo(f"secret {secret}")
 
 
 def _is_loopback(host: str) -> bool:
@@ -139,32 +159,35 @@ def shared_settings() -> Settings:
 @click.option("--host", default="127.0.0.1", show_default=True)
 @click.option("--port", default=8080, show_default=True, type=click.IntRange(0, 65535))
 @click.option("--workers", default=1, show_default=True, type=click.IntRange(1, 64))
-def serve(host: str, port: int, workers: int) -> None:
+@wait_option
+def serve(host: str, port: int, workers: int, wait_seconds: int) -> None:
     """Serve HTTP, on PostgreSQL."""
     settings = shared_settings()
     log.configure(settings.log_level)
-    run(_check(settings))
-    click.echo(f"Longcode serves http://{host}:{port}", err=True)
+    run(_check(settings, wait_seconds))
     server = config("longcode.web.serve:create", host=host, port=port, factory=True, workers=workers)
     if workers > 1:
-        Multiprocess(server, sockets=[server.bind_socket()]).run()
+        sockets = [server.bind_socket()]
+        click.echo(f"Longcode serves on http://{host}:{port}, {workers} processes", err=True)
+        Multiprocess(server, sockets=sockets).run()
         return
-    alone = uvicorn.Server(server)
+    alone = Server(server, greeting="Longcode serves on")
     alone.run()
     if not alone.started:
         raise SystemExit(NOT_STARTED)
 
 
 @click.command()
-def worker() -> None:
+@wait_option
+def worker(wait_seconds: int) -> None:
     """Run the background jobs, on PostgreSQL."""
     settings = shared_settings()
     log.configure(settings.log_level)
-    run(_worker(settings))
+    run(_worker(settings, wait_seconds))
 
 
-async def _worker(settings: Settings) -> None:
-    await _check(settings)
+async def _worker(settings: Settings, wait_seconds: int) -> None:
+    await _check(settings, wait_seconds)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -175,27 +198,34 @@ async def _worker(settings: Settings) -> None:
         await stop.wait()
 
 
-async def _check(settings: Settings) -> None:
+async def _check(settings: Settings, wait_seconds: int = 0) -> None:
+    """Raise where this release cannot run on the database; wait for one that is not there or not migrated yet."""
+    must_exist(settings)
     database = open_database(settings)
     try:
-        await check(database)
+        # ConfigurationError: `migrate` may be at work at this moment.
+        passing = (StorageDown, ConfigurationError)
+        await patiently(lambda: check(database), wait_seconds=wait_seconds, passing=passing)
     finally:
         await database.close()
 
 
 @click.command()
+@wait_option
 @data_option
-def migrate(data: Path | None) -> None:
+def migrate(wait_seconds: int, data: Path | None) -> None:
     """Bring the database's schema to what this release needs."""
     settings = settings_with(data)
     log.configure(settings.log_level)
     if is_embedded(settings):
-        settings.data.mkdir(parents=True, exist_ok=True)
+        make_folder(settings.data)
 
     async def move() -> tuple[str | None, str]:
         database = open_database(settings)
         try:
-            return await migrate_database(database)
+            return await patiently(
+                lambda: migrate_database(database), wait_seconds=wait_seconds, passing=(StorageDown,)
+            )
         finally:
             await database.close()
 
@@ -219,12 +249,11 @@ def doctor(data: Path | None) -> None:
 
 async def _faults(settings: Settings) -> list[str]:
     """What stands in the way of sending, in plain words."""
-    database = open_database(settings)
     try:
-        await check(database)
+        await _check(settings)
     except LongcodeError as error:
-        await database.close()
         return [str(error)]
+    database = open_database(settings)
     expiring = open_expiring(settings, database, utc_now)
     faults = await expiring.faults() if isinstance(expiring, RedisExpiring) else []
     await expiring.close()

@@ -15,3 +15,11 @@ class Account:
     id: int
     name: str
     anonymous: bool = False
+
+
+NAME_RULE = "an account's name is printable, not empty, and has no colon"
+
+
+def is_account_name(name: str) -> bool:
+    """True for a name that HTTP Basic can carry. Source: RFC 7617 §2."""
+    return bool(name) and ":" not in name and name.isprintable()

@@ -11,7 +11,7 @@ from longcode.carriers.port import Driver
 from longcode.carriers.simulator import SimulatorDriver, SimulatorReceipts
 from longcode.engine.local import LocalRunner, Work
 from longcode.flow.catalog import SIMULATOR_DRIVER
-from longcode.flow.dispatch import Dispatch
+from longcode.flow.dispatch import Dispatch, Means
 from longcode.flow.jobs import DISPATCH, SIMULATOR, SWEEP, Kick
 from longcode.flow.sweep import Sweep
 from longcode.store.simulator import SimulatorLedger
@@ -46,11 +46,6 @@ class CarrierDrivers:
             )
         return self._drivers[carrier_id]
 
-    async def close(self) -> None:
-        """Let go of every carrier."""
-        for driver in self._drivers.values():
-            await driver.close()
-
 
 @asynccontextmanager
 async def working(product: Product, runner: LocalRunner) -> AsyncIterator[None]:
@@ -58,13 +53,15 @@ async def working(product: Product, runner: LocalRunner) -> AsyncIterator[None]:
     ledger = SimulatorLedger(product.database, product.clock, product.mint_id)
     drivers = CarrierDrivers(product, ledger, runner.kick)
     dispatch = Dispatch(
-        outbox=product.outbox,
-        stops=product.stops,
-        receipts=product.receipts,
-        drivers=drivers,
-        clock=product.clock,
-        mint_id=product.mint_id,
-        random=random,
+        Means(
+            outbox=product.outbox,
+            stops=product.stops,
+            receipts=product.receipts,
+            clock=product.clock,
+            mint_id=product.mint_id,
+            random=random,
+        ),
+        drivers,
     )
     simulator = SimulatorReceipts(ledger, product.receipts.take)
     sweep = Sweep(
@@ -98,4 +95,4 @@ async def working(product: Product, runner: LocalRunner) -> AsyncIterator[None]:
         yield
     finally:
         await runner.close()
-        await drivers.close()
+        await dispatch.close()

@@ -1,34 +1,36 @@
 """Dispatch: from the queue to the carrier, with every attempt on record before it is made.
 
-`_round` is the whole of it; each step takes messages out of the round or lets them go on.
+A lane is one carrier in one process. `Lane.drain` claims as much as the driver takes now;
+`_ready` lets some messages go no further; `_launch` hands the others over. Their outcomes come
+when they come, and `_record` commits them in batches.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Protocol
+from uuid import UUID
 
 from longcode import log
-from longcode.carriers.port import Accepted, Deferred, Driver, Outcome, Rejected, Submission, Unconfirmed
+from longcode.carriers.port import Driver, Outcome, Submission, Unconfirmed
 from longcode.domain.clock import Clock, MintId
 from longcode.domain.message import Status
-from longcode.encoding import segments
-from longcode.errors import StorageDown
+from longcode.encoding.segments import Encoding
+from longcode.errors import Unavailable
+from longcode.flow.conclusion import conclude, unproven, until_known
 from longcode.flow.receipt import Receipts
 from longcode.flow.stops import Stops
-from longcode.store.outbox import Claimed, Conclusion, NewAttempt, NewOutcome, OutboxStore
+from longcode.store.outbox import Claimed, Conclusion, NewAttempt, OutboxStore
 
 DRAIN_SECONDS = 5.0
 LEASE = timedelta(seconds=60)
-# After its validity an unconfirmed message may still get a late receipt.
-GRACE = timedelta(minutes=15)
 STATE_DOWN_PAUSE = timedelta(seconds=2)
-UNCONFIRMED_PAUSE_SECONDS = 5.0
-BACKOFF_FACTOR = 1.5
-LONGEST_PAUSE_SECONDS = 300.0
+# Outcomes gather so long, so that one commit holds many.
+GATHER_SECONDS = 0.01
+RECORD_PAUSE_SECONDS = 0.5
 
 
 class Drivers(Protocol):
@@ -38,36 +40,34 @@ class Drivers(Protocol):
         """The driver of a carrier; None where it is paused, unknown, or another process's."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Flight:
-    """One message of a round, with the segments that are handed over now."""
+    """One message on its way, and the answers to its segments so far."""
 
     claimed: Claimed
     submissions: tuple[Submission, ...]
+    answers: dict[Submission, Outcome] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Means:
+    """What every lane works with."""
+
+    outbox: OutboxStore
+    stops: Stops
+    receipts: Receipts
+    clock: Clock
+    mint_id: MintId
+    random: Callable[[], float]
 
 
 class Dispatch:
     """Drains carriers' queues."""
 
-    def __init__(
-        self,
-        *,
-        outbox: OutboxStore,
-        stops: Stops,
-        receipts: Receipts,
-        drivers: Drivers,
-        clock: Clock,
-        mint_id: MintId,
-        random: Callable[[], float],
-    ) -> None:
-        self._outbox = outbox
-        self._stops = stops
-        self._receipts = receipts
+    def __init__(self, means: Means, drivers: Drivers) -> None:
+        self._means = means
         self._drivers = drivers
-        self._clock = clock
-        self._mint_id = mint_id
-        self._random = random
-        self._log = log.get("dispatch")
+        self._lanes: dict[int, Lane] = {}
 
     async def drain(self, carrier_id: int) -> float | None:
         """Send what is due on one carrier, for a few seconds at most.
@@ -77,65 +77,95 @@ class Dispatch:
         driver = await self._drivers.driver(carrier_id)
         if driver is None:
             return None
+        lane = self._lanes.get(carrier_id)
+        if lane is None or lane.driver is not driver:
+            if lane is not None:
+                await lane.close()
+            lane = self._lanes[carrier_id] = Lane(carrier_id, driver, self._means)
+        return await lane.drain()
+
+    async def settled(self) -> None:
+        """Wait until everything that was handed over is answered and recorded."""
+        for lane in list(self._lanes.values()):
+            await lane.settled()
+
+    async def close(self) -> None:
+        """Record what is known; what is not is left to its lease."""
+        for lane in self._lanes.values():
+            await lane.close()
+
+
+class Lane:
+    """One carrier's traffic in this process."""
+
+    def __init__(self, carrier_id: int, driver: Driver, means: Means) -> None:
+        self.driver = driver
+        self._carrier_id = carrier_id
+        self._means = means
+        self._flights: dict[UUID, _Flight] = {}  # by attempt
+        self._handing_over: set[asyncio.Task[None]] = set()
+        self._concluded: list[Conclusion] = []
+        self._something = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._recorder: asyncio.Task[None] | None = None
+        self._log = log.get("dispatch")
+
+    async def drain(self) -> float | None:
+        """As Dispatch.drain."""
         loop = asyncio.get_running_loop()
         end = loop.time() + DRAIN_SECONDS
         while loop.time() < end:
-            claimed = await self._outbox.claim(carrier_id, driver.window, LEASE)
+            capacity = self.driver.capacity()
+            if capacity.segments <= 0:
+                return capacity.again_seconds
+            claimed = await self._means.outbox.claim(self._carrier_id, capacity.segments, LEASE)
             if not claimed:
-                return await self._outbox.next_due(carrier_id)
-            await self._round(carrier_id, driver, claimed)
+                return await self._means.outbox.next_due(self._carrier_id)
+            flights = await self._ready(claimed)
+            await self._begin(flights)
+            await self._launch(flights)
         return 0.0
 
-    async def _round(self, carrier_id: int, driver: Driver, claimed: Sequence[Claimed]) -> None:
-        """One window of messages, step by step."""
-        ended, alive = self._end_expired(claimed)
-        held, alive = self._hold_unproven(driver, alive)
+    async def settled(self) -> None:
+        """Wait until nothing is in flight and nothing waits to be recorded."""
+        await self._idle.wait()
+
+    async def close(self) -> None:
+        """Let the driver answer what is in flight, record it, stop."""
+        await self.driver.close()
+        await asyncio.gather(*self._handing_over, return_exceptions=True)
+        if self._recorder is not None:
+            await self._idle.wait()
+            self._recorder.cancel()
+
+    async def _ready(self, claimed: Sequence[Claimed]) -> list[_Flight]:
+        """Take out what may not go now, step by step; the rest, cut into segments."""
+        ended, alive = _end_expired(claimed)
+        held, alive = self._hold_unproven(alive)
         stopped, alive = await self._end_stopped(alive)
-        flights = [self._prepare(one) for one in alive]
-        await self._outbox.conclude([*ended, *held, *stopped])
-        await self._outbox.begin(
-            [
-                NewAttempt(submission.attempt_id, submission.message_id, submission.segment_index, carrier_id)
-                for flight in flights
-                for submission in flight.submissions
-            ]
-        )
-        answers = await self._hand_over(driver, flights)
-        await self._outbox.conclude([self._conclude(carrier_id, driver, flight, answers) for flight in flights])
-        # A receipt may have come before its answer was recorded.
-        await self._receipts.match([answer.reference for answer in answers.values() if isinstance(answer, Accepted)])
+        await self._means.outbox.conclude([*ended, *held, *stopped])
+        return [self._prepare(one) for one in alive]
 
-    def _end_expired(self, claimed: Sequence[Claimed]) -> tuple[list[Conclusion], list[Claimed]]:
-        """Messages whose validity is over end as failed; what they failed of says whether they may have been sent."""
-        ended = [
-            Conclusion(
-                message_id=one.message.id,
-                status=Status.FAILED,
-                error="outcome_unknown" if _unproven(one) else "expired",
-            )
-            for one in claimed
-            if one.expired
-        ]
-        return ended, [one for one in claimed if not one.expired]
-
-    def _hold_unproven(self, driver: Driver, claimed: Sequence[Claimed]) -> tuple[list[Conclusion], list[Claimed]]:
+    def _hold_unproven(self, claimed: Sequence[Claimed]) -> tuple[list[Conclusion], list[Claimed]]:
         """A segment that may be with the carrier goes out again only where the carrier deduplicates."""
-        if driver.deduplicates:
+        if self.driver.deduplicates:
             return [], list(claimed)
+        now = self._means.clock()
         held = [
-            Conclusion(message_id=one.message.id, status=Status.SENDING, again_after=self._until_known(one))
+            Conclusion(message_id=one.message.id, status=Status.SENDING, again_after=until_known(one, now))
             for one in claimed
-            if _unproven(one)
+            if unproven(one)
         ]
-        return held, [one for one in claimed if not _unproven(one)]
+        return held, [one for one in claimed if not unproven(one)]
 
     async def _end_stopped(self, claimed: Sequence[Claimed]) -> tuple[list[Conclusion], list[Claimed]]:
         """Ask STOP again; where that cannot be asked now, the messages wait."""
         if not claimed:
             return [], []
         try:
-            stopped = await self._stops.stopped([one.message for one in claimed])
-        except StorageDown as error:
+            stopped = await self._means.stops.stopped([one.message for one in claimed])
+        except Unavailable as error:
             self._log.warning("dispatch waits for the expiring state", messages=len(claimed), error=str(error))
             return [Conclusion(message_id=one.message.id, again_after=STATE_DOWN_PAUSE) for one in claimed], []
         ended = [
@@ -154,7 +184,7 @@ class Dispatch:
             claimed,
             tuple(
                 Submission(
-                    attempt_id=self._mint_id(),
+                    attempt_id=self._means.mint_id(),
                     message_id=message.id,
                     segment_index=segment.index,
                     segment_total=segment.total,
@@ -165,84 +195,105 @@ class Dispatch:
                     encoding=segment.encoding.value,
                     expires_at=claimed.expires_at,
                 )
-                for segment in segments.split(message.text, encoding=segments.Encoding(message.encoding))
+                for segment in self.driver.cut(message.text, Encoding(message.encoding), reference)
                 if segment.index not in done
             ),
         )
 
-    async def _hand_over(self, driver: Driver, flights: Sequence[_Flight]) -> dict[Submission, Outcome]:
-        """Give the window to the carrier; an error of the driver's own proves nothing, so it is Unconfirmed."""
-        submissions = [submission for flight in flights for submission in flight.submissions]
-        answers: dict[Submission, Outcome] = {}
-        for start in range(0, len(submissions), driver.window):
-            window = submissions[start : start + driver.window]
-            try:
-                outcomes = await driver.submit(window)
-            except Exception as error:
-                self._log.error("a driver raised", exc_info=error)
-                outcomes = [Unconfirmed(f"the driver failed: {type(error).__name__}")] * len(window)
-            answers.update(zip(window, outcomes, strict=True))
-        return answers
-
-    def _conclude(
-        self, carrier_id: int, driver: Driver, flight: _Flight, answers: dict[Submission, Outcome]
-    ) -> Conclusion:
-        """What the answers to its segments mean for one message."""
-        message_id = flight.claimed.message.id
-        given = {submission: answers[submission] for submission in flight.submissions}
-        outcomes = tuple(_record(carrier_id, submission, answer) for submission, answer in given.items())
-        refused = [answer for answer in given.values() if isinstance(answer, Rejected)]
-        if refused:
-            return Conclusion(message_id=message_id, outcomes=outcomes, status=Status.FAILED, error=refused[0].code)
-        if all(isinstance(answer, Accepted) for answer in given.values()):
-            return Conclusion(message_id=message_id, outcomes=outcomes, status=Status.SENT)
-        begun = any(not isinstance(answer, Deferred) for answer in given.values())
-        return Conclusion(
-            message_id=message_id,
-            outcomes=outcomes,
-            status=Status.SENDING if begun else None,
-            again_after=self._pause(driver, flight.claimed, list(given.values())),
+    async def _begin(self, flights: Sequence[_Flight]) -> None:
+        """Commit the attempts: from here on a crash leaves them unconfirmed, never unknown."""
+        await self._means.outbox.begin(
+            [
+                NewAttempt(
+                    submission.attempt_id,
+                    submission.message_id,
+                    submission.segment_index,
+                    submission.segment_total,
+                    self._carrier_id,
+                )
+                for flight in flights
+                for submission in flight.submissions
+            ]
         )
 
-    def _pause(self, driver: Driver, claimed: Claimed, answers: Sequence[Outcome]) -> timedelta:
-        """How long until the next try: what the carrier asked for, growing, with jitter."""
-        unconfirmed = any(isinstance(answer, Unconfirmed) for answer in answers)
-        if unconfirmed and not driver.deduplicates:
-            return self._until_known(claimed)
-        asked = max((answer.after_seconds for answer in answers if isinstance(answer, Deferred)), default=0.0)
-        if unconfirmed:
-            asked = max(asked, UNCONFIRMED_PAUSE_SECONDS)
-        grown = min(asked * BACKOFF_FACTOR ** min(claimed.deferrals, 20), LONGEST_PAUSE_SECONDS)
-        return timedelta(seconds=max(asked, grown) * (0.9 + 0.2 * self._random()))
+    async def _launch(self, flights: Sequence[_Flight]) -> None:
+        """Hand the window over, and let the answers come when they come."""
+        submissions = [submission for flight in flights for submission in flight.submissions]
+        if not submissions:
+            return
+        self._idle.clear()
+        if self._recorder is None:
+            self._recorder = asyncio.create_task(self._record(), name=f"recorder {self._carrier_id}")
+        for flight in flights:
+            for submission in flight.submissions:
+                self._flights[submission.attempt_id] = flight
+        task = asyncio.create_task(self._hand_over(submissions), name=f"hand over {self._carrier_id}")
+        self._handing_over.add(task)
+        task.add_done_callback(self._handing_over.discard)
+        await asyncio.sleep(0)  # the driver takes its window before its capacity is asked again
 
-    def _until_known(self, claimed: Claimed) -> timedelta:
-        return max(claimed.expires_at - self._clock(), timedelta()) + GRACE
+    async def _hand_over(self, submissions: Sequence[Submission]) -> None:
+        try:
+            await self.driver.submit(submissions, self._answered)
+        except Exception as error:
+            # An error of the driver's own proves nothing about what the carrier has.
+            self._log.error("a driver raised", exc_info=error)
+            for submission in submissions:
+                self._answered(submission, Unconfirmed(f"the driver failed: {type(error).__name__}"))
+
+    def _answered(self, submission: Submission, outcome: Outcome) -> None:
+        """Note one answer; the last of a message concludes its round."""
+        flight = self._flights.pop(submission.attempt_id, None)
+        if flight is None:
+            return
+        flight.answers[submission] = outcome
+        if len(flight.answers) == len(flight.submissions):
+            self._concluded.append(
+                conclude(
+                    flight.claimed,
+                    flight.answers,
+                    carrier_id=self._carrier_id,
+                    deduplicates=self.driver.deduplicates,
+                    now=self._means.clock(),
+                    random=self._means.random,
+                )
+            )
+            self._something.set()
+
+    async def _record(self) -> None:
+        """Commit what was concluded, in batches, for as long as the lane lives."""
+        while True:
+            await self._something.wait()
+            await asyncio.sleep(GATHER_SECONDS)
+            self._something.clear()
+            batch, self._concluded = self._concluded, []
+            await self._commit(batch)
+            if not self._flights and not self._concluded:
+                self._idle.set()
+
+    async def _commit(self, batch: Sequence[Conclusion]) -> None:
+        """Record a batch, however long the database takes, then match receipts that came before their answers."""
+        references = [outcome.reference for one in batch for outcome in one.outcomes if outcome.reference is not None]
+        try:
+            await self._means.outbox.conclude(batch)
+            await self._means.receipts.match(references)
+        except Unavailable as error:
+            self._log.warning("outcomes wait for the database", messages=len(batch), error=str(error))
+            await asyncio.sleep(RECORD_PAUSE_SECONDS)
+            self._concluded[:0] = batch
+            self._something.set()
+        except Exception as error:
+            # Their leases end, and then their attempts count as unconfirmed.
+            self._log.error("outcomes could not be recorded", messages=len(batch), exc_info=error)
 
 
-def _unproven(claimed: Claimed) -> bool:
-    """True where an attempt was cut or unconfirmed and nothing proves since that its segment arrived."""
-    proven = {past.segment_index for past in claimed.past if past.kind == "accepted"}
-    answered = {past.attempt_id for past in claimed.past if past.kind in ("accepted", "rejected", "deferred")}
-    return any(past.segment_index not in proven and past.attempt_id not in answered for past in claimed.past)
-
-
-def _record(carrier_id: int, submission: Submission, answer: Outcome) -> NewOutcome:
-    reference = code = reason = None
-    match answer:
-        case Accepted():
-            kind, reference = "accepted", answer.reference
-        case Rejected() | Deferred():
-            kind = "rejected" if isinstance(answer, Rejected) else "deferred"
-            code, reason = answer.code, answer.reason or None
-        case Unconfirmed():
-            kind, reason = "unconfirmed", answer.reason or None
-    return NewOutcome(
-        attempt_id=submission.attempt_id,
-        message_id=submission.message_id,
-        segment_index=submission.segment_index,
-        carrier_id=carrier_id,
-        kind=kind,
-        reference=reference,
-        code=code,
-        reason=reason,
-    )
+def _end_expired(claimed: Sequence[Claimed]) -> tuple[list[Conclusion], list[Claimed]]:
+    """Messages whose validity is over end as failed; the error says whether they may have been sent."""
+    ended = [
+        Conclusion(
+            message_id=one.message.id, status=Status.FAILED, error="outcome_unknown" if unproven(one) else "expired"
+        )
+        for one in claimed
+        if one.expired
+    ]
+    return ended, [one for one in claimed if not one.expired]

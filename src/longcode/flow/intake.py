@@ -239,9 +239,11 @@ class Intake:
         return [pending for pending in batch if pending.name not in known.keys]
 
     def _judge(self, batch: list[_Pending], known: Known, catalog: Catalog) -> list[_Pending]:
-        """Ask each call's own rules; those that may go on."""
+        """Ask each call's own rules; those that may go on. A caller who left is asked nothing."""
         allowed = []
         for pending in batch:
+            if pending.answer.done():
+                continue
             try:
                 pending.judged = pending.entry.judge(known, catalog)
             except LongcodeError as error:
@@ -266,23 +268,18 @@ class Intake:
                 for pending in asking:
                     if pending.judged.needs_expiring:
                         pending.refuse(error)
+                batch = [pending for pending in batch if pending not in asking or not pending.judged.needs_expiring]
         admitted = []
         for pending in batch:
             verdict = verdicts.get(pending, Verdict())
+            refusal = _refusal(pending.judged, verdict)
+            if refusal is not None:
+                pending.refuse(refusal)
+                continue
+            # From here on the call is stored though its caller may have left: it was counted.
             question = pending.judged.question
             pending.counted = pending in verdicts and question is not None and question.count
-            if verdict.stopped:
-                pending.counted = False
-                pending.refuse(OptedOut("the recipient asked this sender to stop", durable=False))
-            elif pending.judged.refused is not None:
-                pending.refuse(pending.judged.refused)
-            elif verdict.over_limit_seconds:
-                pending.counted = False
-                pending.refuse(
-                    LimitReached("the sender's limit is reached", retry_after_seconds=verdict.over_limit_seconds)
-                )
-            if not pending.answer.done():
-                admitted.append(pending)
+            admitted.append(pending)
         return admitted
 
     async def _insert(self, batch: list[_Pending]) -> None:
@@ -334,8 +331,8 @@ class Intake:
     @staticmethod
     def _move_on(pending: _Pending) -> bool:
         """Shift a mailbox instant that another process took by a microsecond; False: that is not it."""
-        first = pending.judged.messages[0]
-        if first.boxed_at is None or first.boxed_at - first.message.created_at > timedelta(microseconds=MAILBOX_TIES):
+        latest = pending.judged.messages[0].message.created_at + timedelta(microseconds=MAILBOX_TIES)
+        if not any(new.boxed_at is not None and new.boxed_at <= latest for new in pending.judged.messages):
             return False
         moved = tuple(
             replace(new, boxed_at=new.boxed_at and new.boxed_at + timedelta(microseconds=1))
@@ -347,16 +344,23 @@ class Intake:
     async def _read_back(self, lost: list[_Pending]) -> None:
         """Answer the calls whose key another process claimed first, or an insert of ours that seemed lost."""
         for pending in lost:
-            assert pending.entry.key is not None
-            key = await self._store.stored_key(pending.entry.account_id, pending.entry.key)
-            messages = {} if key is None else await self._store.messages([key.message_id])
-            if key is None or key.message_id not in messages:
-                pending.refuse(Unavailable("the call's key was lost to a neighbour that is gone"))
-            elif key.message_id == _id(pending):
-                pending.accept(messages[key.message_id], replayed=False)
-            else:
+            try:
+                await self._answer_loser(pending)
+            except Unavailable as error:
                 await self._give_back([pending])
-                _answer_replay(pending, key.fingerprint, messages[key.message_id])
+                pending.refuse(error)
+
+    async def _answer_loser(self, pending: _Pending) -> None:
+        assert pending.entry.key is not None
+        key = await self._store.stored_key(pending.entry.account_id, pending.entry.key)
+        messages = {} if key is None else await self._store.messages([key.message_id])
+        if key is None or key.message_id not in messages:
+            raise Unavailable("the call's key was lost to a neighbour that is gone")
+        if key.message_id == _id(pending):
+            pending.accept(messages[key.message_id], replayed=False)
+            return
+        await self._give_back([pending])
+        _answer_replay(pending, key.fingerprint, messages[key.message_id])
 
     async def _give_back(self, batch: Iterable[_Pending]) -> None:
         """Uncount calls that failed after they were counted."""
@@ -377,6 +381,17 @@ class Intake:
             return None
         account_id, key = pending.name
         return KeyClaim(account_id, key, pending.entry.fingerprint, _id(pending), self._clock())
+
+
+def _refusal(judged: Judged, verdict: Verdict) -> LongcodeError | None:
+    """Why a call may not be stored: STOP before its own refusal, the limit last."""
+    if verdict.stopped:
+        return OptedOut("the recipient asked this sender to stop", durable=False)
+    if judged.refused is not None:
+        return judged.refused
+    if verdict.over_limit_seconds:
+        return LimitReached("the sender's limit is reached", retry_after_seconds=verdict.over_limit_seconds)
+    return None
 
 
 def _lookups(batch: Iterable[_Pending]) -> Lookups:

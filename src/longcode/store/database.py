@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import asyncpg
 from sqlalchemy import BigInteger, DateTime, TypeDecorator, event
 from sqlalchemy.engine import URL, Dialect, make_url
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError, DisconnectionError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.types import TypeEngine
@@ -121,8 +122,20 @@ class Database:
     async def driver(self) -> AsyncIterator[Any]:
         """The bare asyncpg connection, one statement a transaction, for the hot statements."""
         async with _faults_as_storage_down(), self.engine.connect() as connection:
-            raw = await connection.get_raw_connection()
-            yield raw.driver_connection
+            driver = (await connection.get_raw_connection()).driver_connection
+            assert driver is not None
+            try:
+                yield driver
+            except (
+                asyncpg.InterfaceError,
+                asyncpg.PostgresConnectionError,
+                asyncpg.OperatorInterventionError,
+            ) as error:
+                if isinstance(error, asyncpg.InterfaceError) and not driver.is_closed():
+                    raise
+                # The pool does not see what happens on the bare connection.
+                await connection.invalidate(error)
+                raise StorageDown(f"the database did not answer: {error}") from error
 
     async def close(self) -> None:
         """Close every connection."""
@@ -130,7 +143,7 @@ class Database:
 
 
 def _postgresql_engine(url: URL, pool_size: int) -> AsyncEngine:
-    return create_async_engine(
+    engine = create_async_engine(
         url,
         pool_size=pool_size,
         max_overflow=5,
@@ -139,6 +152,14 @@ def _postgresql_engine(url: URL, pool_size: int) -> AsyncEngine:
         hide_parameters=True,  # they hold message texts, which no log may show
         connect_args={"timeout": 5, "server_settings": {"application_name": "longcode", "plan_cache_mode": "auto"}},
     )
+
+    @event.listens_for(engine.sync_engine, "checkout")
+    def _replace_closed(connection: Any, _record: Any, _proxy: Any) -> None:
+        # asyncpg knows without asking the server; after a restart every pooled connection is such a one.
+        if connection.driver_connection.is_closed():
+            raise DisconnectionError
+
+    return engine
 
 
 def _sqlite_engine(url: URL) -> AsyncEngine:

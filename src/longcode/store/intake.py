@@ -16,7 +16,6 @@ from uuid import UUID
 
 import asyncpg
 from sqlalchemy import and_, insert, or_, select
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from longcode.domain.message import Message
@@ -259,8 +258,10 @@ class IntakeStore:
             }
             won = [claim for claim in claims if (claim.account_id, claim.key) not in taken]
             lost = {claim.message_id for claim in claims} - {claim.message_id for claim in won}
-            kept = [new for new in messages if new.call_id not in lost]
+            stored = await _stored_ids(connection, messages)
+            kept = [new for new in messages if new.call_id not in lost and new.message.id not in stored]
             for table, rows in (
+                (schema.message, [_message_row(new) for new in kept]),
                 (schema.idempotency, [_claim_row(claim) for claim in won]),
                 (schema.outbox, [_outbox_row(new) for new in kept if new.queued]),
                 (schema.mailbox, [_mailbox_row(new) for new in kept if new.boxed_at is not None]),
@@ -268,10 +269,14 @@ class IntakeStore:
             ):
                 if rows:
                     await connection.execute(insert(table), rows)
-            if kept:
-                statement = sqlite_insert(schema.message).on_conflict_do_nothing()
-                await connection.execute(statement, [_message_row(new) for new in kept])
         return {claim.message_id for claim in won}
+
+
+async def _stored_ids(connection: AsyncConnection, messages: Sequence[NewMessage]) -> set[UUID]:
+    """Ids that are there already: a rerun may not queue again what was queued, sent and removed."""
+    table = schema.message.c
+    found = await connection.scalars(select(table.id).where(table.id.in_([new.message.id for new in messages])))
+    return set(found)
 
 
 def is_taken_name(error: BaseException) -> bool:

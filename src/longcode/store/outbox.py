@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import bindparam, delete, func, insert, or_, select, update
+from sqlalchemy import Interval, bindparam, delete, func, insert, literal, or_, select, update
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -52,6 +52,7 @@ class NewAttempt:
     id: UUID
     message_id: UUID
     segment_index: int
+    segment_total: int
     carrier_id: int
 
 
@@ -62,6 +63,7 @@ class NewOutcome:
     attempt_id: UUID
     message_id: UUID
     segment_index: int
+    segment_total: int
     carrier_id: int
     kind: str
     reference: str | None = None
@@ -142,6 +144,7 @@ class OutboxStore:
                 "id": attempt.id,
                 "message_id": attempt.message_id,
                 "segment_index": attempt.segment_index,
+                "segment_total": attempt.segment_total,
                 "carrier_id": attempt.carrier_id,
                 "started_at": now,
             }
@@ -230,7 +233,7 @@ class OutboxStore:
     def _later(self, after: timedelta) -> Any:
         if self._now is None:
             return self._clock() + after
-        return self._now + after
+        return self._now + literal(after, Interval())
 
 
 async def add_outcomes(connection: AsyncConnection, outcomes: Sequence[NewOutcome], now: datetime) -> None:
@@ -243,6 +246,7 @@ async def add_outcomes(connection: AsyncConnection, outcomes: Sequence[NewOutcom
             "kind": outcome.kind,
             "message_id": outcome.message_id,
             "segment_index": outcome.segment_index,
+            "segment_total": outcome.segment_total,
             "carrier_id": outcome.carrier_id,
             "reference": outcome.reference,
             "code": outcome.code,

@@ -82,15 +82,16 @@ class ReceiptStore:
         if not echoed:
             return
         attempt = schema.attempt.c
-        query = select(attempt.id, attempt.message_id, attempt.segment_index, attempt.carrier_id).where(
-            attempt.id.in_(echoed)
-        )
+        query = select(
+            attempt.id, attempt.message_id, attempt.segment_index, attempt.segment_total, attempt.carrier_id
+        ).where(attempt.id.in_(echoed))
         async with self._database.write() as connection:
             outcomes = [
                 NewOutcome(
                     attempt_id=row.id,
                     message_id=row.message_id,
                     segment_index=row.segment_index,
+                    segment_total=row.segment_total,
                     carrier_id=row.carrier_id,
                     kind="accepted",
                     reference=echoed[row.id].reference,
@@ -126,13 +127,15 @@ class ReceiptStore:
                 select(message.id, message.status, message.segment_count).where(message.id.in_(ids))
             )
             segments = await connection.execute(
-                select(outcome.message_id, outcome.segment_index).where(
+                select(outcome.message_id, outcome.segment_index, outcome.segment_total).where(
                     outcome.message_id.in_(ids), outcome.kind == "accepted"
                 )
             )
             accepted: dict[UUID, set[int]] = {}
-            for message_id, segment_index in segments:
+            totals: dict[UUID, int] = {}
+            for message_id, segment_index, segment_total in segments:
                 accepted.setdefault(message_id, set()).add(segment_index)
+                totals[message_id] = segment_total
             rows = await connection.execute(
                 select(
                     outcome.message_id,
@@ -154,7 +157,7 @@ class ReceiptStore:
                 row.id,
                 frozenset(ids[row.id]),
                 Status(row.status),
-                row.segment_count,
+                totals.get(row.id, row.segment_count),  # the carrier's segmentation counts, where it is known
                 frozenset(accepted.get(row.id, ())),
                 tuple(reports.get(row.id, ())),
             )

@@ -214,6 +214,7 @@ attempt = Table(
     Column("id", Uuid, primary_key=True),
     Column("message_id", Uuid, nullable=False),
     Column("segment_index", SmallInteger, nullable=False),
+    Column("segment_total", SmallInteger, nullable=False),  # as the carrier's segmentation has it
     Column("carrier_id", BigInteger, nullable=False),
     Column("started_at", Instant, nullable=False),
     Index("ix_attempt_message_id", "message_id", "segment_index"),
@@ -228,6 +229,7 @@ outcome = Table(
     Column("kind", String(12), primary_key=True),  # accepted, rejected, deferred, unconfirmed
     Column("message_id", Uuid, nullable=False),
     Column("segment_index", SmallInteger, nullable=False),
+    Column("segment_total", SmallInteger, nullable=False),
     Column("carrier_id", BigInteger, nullable=False),
     Column("reference", Text),
     Column("code", String(64)),

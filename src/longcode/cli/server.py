@@ -1,0 +1,46 @@
+"""uvicorn's server, announced once it listens, and ended with an exit status of ours."""
+
+from __future__ import annotations
+
+import signal
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import click
+import uvicorn
+
+ENDINGS = (signal.SIGINT, signal.SIGTERM)
+
+
+class Server(uvicorn.Server):
+    """One HTTP server in this process.
+
+    greeting: what stands before its address on standard error.
+    """
+
+    def __init__(self, config: uvicorn.Config, *, greeting: str) -> None:
+        super().__init__(config)
+        self._greeting = greeting
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen, and say where."""
+        await super().startup(sockets)
+        for server in self.servers:
+            for listener in server.sockets:
+                host, port = listener.getsockname()[:2]
+                click.echo(f"{self._greeting} http://{f'[{host}]' if ':' in host else host}:{port}", err=True)
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Drain on SIGINT and SIGTERM.
+
+        uvicorn's own way raises the signal again once it has drained, which would end the process before
+        what the server stood on has drained too.
+        """
+        before = {number: signal.signal(number, self.handle_exit) for number in ENDINGS}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)

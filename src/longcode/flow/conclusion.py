@@ -1,0 +1,92 @@
+"""What a carrier's answers to its segments mean for a message. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+
+from longcode.carriers.port import Accepted, Deferred, Outcome, Rejected, Submission, Unconfirmed
+from longcode.domain.message import Status
+from longcode.store.outbox import Claimed, Conclusion, NewOutcome
+
+# After its validity an unconfirmed message may still get a late receipt.
+GRACE = timedelta(minutes=15)
+UNCONFIRMED_PAUSE_SECONDS = 5.0
+BACKOFF_FACTOR = 1.5
+LONGEST_PAUSE_SECONDS = 300.0
+
+
+def unproven(claimed: Claimed) -> bool:
+    """True where an attempt was cut or unconfirmed and nothing proves since that its segment arrived."""
+    proven = {past.segment_index for past in claimed.past if past.kind == "accepted"}
+    answered = {past.attempt_id for past in claimed.past if past.kind in ("accepted", "rejected", "deferred")}
+    return any(past.segment_index not in proven and past.attempt_id not in answered for past in claimed.past)
+
+
+def until_known(claimed: Claimed, now: datetime) -> timedelta:
+    """How long a message waits for the proof of an unconfirmed attempt: its validity and a grace."""
+    return max(claimed.expires_at - now, timedelta()) + GRACE
+
+
+def conclude(
+    claimed: Claimed,
+    answers: Mapping[Submission, Outcome],
+    *,
+    carrier_id: int,
+    deduplicates: bool,
+    now: datetime,
+    random: Callable[[], float],
+) -> Conclusion:
+    """Where a message moves once every segment of this round is answered.
+
+    One rejected segment fails the message; it is sent when the carrier has all; else it waits:
+    for the carrier's time where it was deferred, for proof where it is unconfirmed.
+    """
+    message_id = claimed.message.id
+    outcomes = tuple(_record(carrier_id, submission, answer) for submission, answer in answers.items())
+    refused = [answer for answer in answers.values() if isinstance(answer, Rejected)]
+    if refused:
+        return Conclusion(message_id=message_id, outcomes=outcomes, status=Status.FAILED, error=refused[0].code)
+    if all(isinstance(answer, Accepted) for answer in answers.values()):
+        return Conclusion(message_id=message_id, outcomes=outcomes, status=Status.SENT)
+    begun = any(not isinstance(answer, Deferred) for answer in answers.values())
+    unconfirmed = any(isinstance(answer, Unconfirmed) for answer in answers.values())
+    if unconfirmed and not deduplicates:
+        pause = until_known(claimed, now)
+    else:
+        pause = _pause(claimed.deferrals, list(answers.values()), random)
+    return Conclusion(
+        message_id=message_id, outcomes=outcomes, status=Status.SENDING if begun else None, again_after=pause
+    )
+
+
+def _pause(deferrals: int, answers: Sequence[Outcome], random: Callable[[], float]) -> timedelta:
+    """How long until the next try: what the carrier asked for, growing, with jitter."""
+    asked = max((answer.after_seconds for answer in answers if isinstance(answer, Deferred)), default=0.0)
+    if any(isinstance(answer, Unconfirmed) for answer in answers):
+        asked = max(asked, UNCONFIRMED_PAUSE_SECONDS)
+    grown = min(asked * BACKOFF_FACTOR ** min(deferrals, 20), LONGEST_PAUSE_SECONDS)
+    return timedelta(seconds=max(asked, grown) * (0.9 + 0.2 * random()))
+
+
+def _record(carrier_id: int, submission: Submission, answer: Outcome) -> NewOutcome:
+    reference = code = reason = None
+    match answer:
+        case Accepted():
+            kind, reference = "accepted", answer.reference
+        case Rejected() | Deferred():
+            kind = "rejected" if isinstance(answer, Rejected) else "deferred"
+            code, reason = answer.code, answer.reason or None
+        case Unconfirmed():
+            kind, reason = "unconfirmed", answer.reason or None
+    return NewOutcome(
+        attempt_id=submission.attempt_id,
+        message_id=submission.message_id,
+        segment_index=submission.segment_index,
+        segment_total=submission.segment_total,
+        carrier_id=carrier_id,
+        kind=kind,
+        reference=reference,
+        code=code,
+        reason=reason,
+    )
