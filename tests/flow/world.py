@@ -267,5 +267,5 @@ async def open_world(
 async def until(condition: Callable[[], bool]) -> None:
     """Let other tasks run until the condition holds."""
     async with asyncio.timeout(PATIENCE_SECONDS):
-        while not condition():
+        while not condition():  # noqa: ASYNC110 - the condition is about tasks, which tell no event
             await asyncio.sleep(0)
