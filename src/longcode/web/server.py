@@ -7,6 +7,8 @@ from typing import Any
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from longcode.wire.sending import LINGER_BYTES, LINGER_SECONDS
+
 HEAD_LIMIT_BYTES = 64 * 1024
 KEEP_ALIVE_SECONDS = 75
 DRAIN_SECONDS = 20
@@ -14,14 +16,19 @@ TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """Refuses a request line and headers that go on for ever; the parser itself has no bound."""
+    """Refuses a request line and headers that go on for ever; the parser itself has no bound.
+
+    What came in one piece with a request's beginning is not counted, since nobody tells where in the piece it began.
+    """
 
     _in_head = True
+    _began = False
+    _refused = False
     _head_bytes = 0
 
     def on_message_begin(self) -> None:
         """A request begins."""
-        self._in_head, self._head_bytes = True, 0
+        self._in_head = self._began = True
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
@@ -31,12 +38,26 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Count what came while the head was not whole."""
+        if self._refused:
+            self._discard(data)
+            return
+        self._began = False
         super().data_received(data)
-        if self._in_head and not self.transport.is_closing():
-            self._head_bytes += len(data)
-            if self._head_bytes > HEAD_LIMIT_BYTES:
-                self.transport.write(TOO_LARGE)
-                self.transport.close()
+        self._head_bytes = self._head_bytes + len(data) if self._in_head and not self._began else 0
+        if self._head_bytes > HEAD_LIMIT_BYTES and not self.transport.is_closing():
+            self._refuse()
+
+    def _refuse(self) -> None:
+        # Closing with bytes unread resets the connection, and a reset may overtake the answer.
+        self._refused, self._head_bytes = True, 0
+        self.transport.write(TOO_LARGE)
+        self.transport.write_eof()
+        self.loop.call_later(LINGER_SECONDS, self.transport.close)
+
+    def _discard(self, data: bytes) -> None:
+        self._head_bytes += len(data)
+        if self._head_bytes > LINGER_BYTES:
+            self.transport.close()
 
 
 def config(app: Any, *, host: str, port: int, **more: Any) -> uvicorn.Config:
