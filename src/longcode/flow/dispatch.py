@@ -121,7 +121,7 @@ class Lane:
                 return capacity.again_seconds
             claimed = await self._means.outbox.claim(self._carrier_id, capacity.segments, LEASE)
             if not claimed:
-                return await self._means.outbox.next_due(self._carrier_id)
+                return None
             flights = await self._ready(claimed)
             await self._begin(flights)
             await self._launch(flights)

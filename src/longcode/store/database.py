@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from typing import Any
 import asyncpg
 from sqlalchemy import BigInteger, DateTime, TypeDecorator, event
 from sqlalchemy.engine import URL, Dialect, make_url
-from sqlalchemy.exc import DBAPIError, DisconnectionError, InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError, DisconnectionError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.types import TypeEngine
@@ -20,6 +21,9 @@ from sqlalchemy.types import TypeEngine
 from longcode.errors import StorageDown
 
 SQLITE_BUSY_SECONDS = 15
+# Connection, read-only standby, login, no such database, deadlock, resources, operator, system.
+# Source: PostgreSQL, appendix A, error codes.
+PASSING_STATES = ("08", "25006", "28", "3D", "40", "53", "57", "58")
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
 
@@ -126,12 +130,8 @@ class Database:
             assert driver is not None
             try:
                 yield driver
-            except (
-                asyncpg.InterfaceError,
-                asyncpg.PostgresConnectionError,
-                asyncpg.OperatorInterventionError,
-            ) as error:
-                if isinstance(error, asyncpg.InterfaceError) and not driver.is_closed():
+            except (asyncpg.InterfaceError, asyncpg.PostgresError) as error:
+                if not driver.is_closed():
                     raise
                 # The pool does not see what happens on the bare connection.
                 await connection.invalidate(error)
@@ -187,11 +187,19 @@ async def _faults_as_storage_down() -> AsyncIterator[None]:
     """A server that is gone, starting, stopping or full is StorageDown; a wrong statement stays what it is."""
     try:
         yield
-    except (OperationalError, InterfaceError) as error:
-        raise StorageDown(f"the database did not answer: {error.orig}") from error
-    except DBAPIError as error:
-        if error.connection_invalidated:
-            raise StorageDown(f"the database did not answer: {error.orig}") from error
+    except (DBAPIError, asyncpg.PostgresError) as error:
+        if _passes(error):
+            raise StorageDown(f"the database did not answer: {getattr(error, 'orig', error)}") from error
         raise
     except (OSError, TimeoutError, PoolTimeout) as error:
         raise StorageDown(f"the database did not answer: {error}") from error
+
+
+def _passes(error: DBAPIError | asyncpg.PostgresError) -> bool:
+    """True where the fault is the server's or its state's, so that the same statement can succeed later."""
+    if isinstance(error, DBAPIError) and error.connection_invalidated:
+        return True
+    cause: Any = error.orig if isinstance(error, DBAPIError) else error
+    if isinstance(cause, sqlite3.OperationalError):
+        return cause.sqlite_errorcode != sqlite3.SQLITE_ERROR
+    return (getattr(cause, "sqlstate", None) or "").startswith(PASSING_STATES)

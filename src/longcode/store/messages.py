@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, select
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from longcode.domain.message import Direction, Medium, Message, Status
@@ -43,24 +43,24 @@ COLUMNS = (
 )
 
 
-def to_message(row: Row[*tuple[Any, ...]]) -> Message:
-    """A row of COLUMNS as a Message."""
+def to_message(row: Mapping[Any, Any]) -> Message:
+    """A row of COLUMNS, or one with their names, as a Message."""
     return Message(
-        id=row.id,
-        account_id=row.account_id,
-        direction=Direction(row.direction),
-        medium=Medium(row.medium),
-        sender=row.sender,
-        recipient=row.recipient,
-        text=row.text,
-        sent_at_seconds=row.sent_at_seconds,
-        status=Status(row.status),
-        client_reference=row.client_reference,
-        provider_reference=row.provider_reference,
-        encoding=row.encoding,
-        segment_count=row.segment_count,
-        error=row.error,
-        created_at=row.created_at,
+        id=row["id"],
+        account_id=row["account_id"],
+        direction=Direction(row["direction"]),
+        medium=Medium(row["medium"]),
+        sender=row["sender"],
+        recipient=row["recipient"],
+        text=row["text"],
+        sent_at_seconds=row["sent_at_seconds"],
+        status=Status(row["status"]),
+        client_reference=row["client_reference"],
+        provider_reference=row["provider_reference"],
+        encoding=row["encoding"],
+        segment_count=row["segment_count"],
+        error=row["error"],
+        created_at=row["created_at"],
     )
 
 
@@ -69,7 +69,7 @@ async def read_many(connection: AsyncConnection, ids: Sequence[UUID]) -> dict[UU
     if not ids:
         return {}
     rows = await connection.execute(select(*COLUMNS).where(schema.message.c.id.in_(ids)))
-    return {row.id: to_message(row) for row in rows}
+    return {row.id: to_message(row._mapping) for row in rows}
 
 
 class MessageStore:
@@ -83,4 +83,4 @@ class MessageStore:
         query = select(*COLUMNS).where(schema.message.c.id == message_id, schema.message.c.account_id == account_id)
         async with self._database.read() as connection:
             row = (await connection.execute(query)).one_or_none()
-        return None if row is None else to_message(row)
+        return None if row is None else to_message(row._mapping)

@@ -12,16 +12,16 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Interval, bindparam, delete, func, insert, literal, or_, select, update
+from sqlalchemy import delete, insert, literal, or_, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from longcode.domain.clock import Clock
 from longcode.domain.message import Message, Status, sources_of
-from longcode.store import schema
-from longcode.store.database import Database, Instant
-from longcode.store.messages import read_many
+from longcode.store import outbox_hot, schema
+from longcode.store.database import Database
+from longcode.store.messages import read_many, to_message
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,33 +92,19 @@ class OutboxStore:
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database
         self._clock = clock
-        # The database's clock where processes on several machines share it.
-        self._now: Any = func.clock_timestamp(type_=Instant()) if database.capabilities.shared else None
 
     async def claim(self, carrier_id: int, limit: int, lease: timedelta) -> list[Claimed]:
-        """Lease up to `limit` due messages of one carrier: by priority, then by when they were due."""
-        outbox = schema.outbox
-        now = self._instant()
-        picked = (
-            select(outbox.c.message_id, outbox.c.leased_until, outbox.c.deferrals, outbox.c.expires_at)
-            .add_columns((outbox.c.expires_at <= now).label("expired"))
-            .where(
-                outbox.c.carrier_id == carrier_id,
-                outbox.c.due_at <= now,
-                or_(outbox.c.leased_until.is_(None), outbox.c.leased_until <= now),
-            )
-            .order_by(outbox.c.priority, outbox.c.due_at, outbox.c.message_id)
-            .limit(limit)
-        )
+        """Lease up to `limit` due messages of one carrier: by priority, in even shares among accounts, oldest first."""
         if self._database.capabilities.skip_locked:
-            picked = picked.with_for_update(skip_locked=True)
+            return await self._claim_shared(carrier_id, limit, lease)
         async with self._database.write() as connection:
-            rows = (await connection.execute(picked)).all()
+            rows = await _pick(connection, carrier_id, limit, self._clock())
             if not rows:
                 return []
             ids = [row.message_id for row in rows]
+            table = schema.outbox
             await connection.execute(
-                update(outbox).where(outbox.c.message_id.in_(ids)).values(leased_until=self._later(lease))
+                update(table).where(table.c.message_id.in_(ids)).values(leased_until=self._clock() + lease)
             )
             messages = await read_many(connection, ids)
             tried = [row.message_id for row in rows if row.leased_until is not None or row.deferrals]
@@ -128,8 +114,27 @@ class OutboxStore:
                 message=messages[row.message_id],
                 expires_at=row.expires_at,
                 deferrals=row.deferrals,
-                expired=row.expired,
+                expired=row.expires_at <= self._clock(),
                 past=tuple(past.get(row.message_id, ())),
+            )
+            for row in rows
+        ]
+
+    async def _claim_shared(self, carrier_id: int, limit: int, lease: timedelta) -> list[Claimed]:
+        async with self._database.driver() as driver:
+            rows = await driver.fetch(outbox_hot.CLAIM, carrier_id, limit, lease)
+        tried = [row["id"] for row in rows if row["tried"]]
+        past: dict[UUID, list[PastAttempt]] = {}
+        if tried:
+            async with self._database.read() as connection:
+                past = await _past_attempts(connection, tried)
+        return [
+            Claimed(
+                message=to_message(row),
+                expires_at=row["expires_at"],
+                deferrals=row["deferrals"],
+                expired=row["expired"],
+                past=tuple(past.get(row["id"], ())),
             )
             for row in rows
         ]
@@ -138,52 +143,68 @@ class OutboxStore:
         """Commit the attempts of a window, before any of it is written to the carrier."""
         if not attempts:
             return
+        if self._database.capabilities.arrays:
+            columns = [list(column) for column in zip(*map(_attempt_values, attempts), strict=True)]
+            async with self._database.driver() as driver:
+                await driver.execute(outbox_hot.BEGIN, *columns)
+            return
         now = self._clock()
-        rows = [
-            {
-                "id": attempt.id,
-                "message_id": attempt.message_id,
-                "segment_index": attempt.segment_index,
-                "segment_total": attempt.segment_total,
-                "carrier_id": attempt.carrier_id,
-                "started_at": now,
-            }
-            for attempt in attempts
-        ]
+        names = ("id", "message_id", "segment_index", "segment_total", "carrier_id")
+        rows = [{**dict(zip(names, _attempt_values(attempt), strict=True)), "started_at": now} for attempt in attempts]
         async with self._database.write() as connection:
             await connection.execute(insert(schema.attempt), rows)
 
     async def conclude(self, conclusions: Sequence[Conclusion]) -> None:
-        """Record a round: outcomes, statuses and places in the queue, in one transaction."""
+        """Record a round: outcomes, statuses and places in the queue. Harmless when repeated."""
+        groups: dict[tuple[Status | None, str | None, timedelta | None], list[Conclusion]] = {}
+        for conclusion in conclusions:
+            kind = conclusion.status, conclusion.error, conclusion.again_after
+            groups.setdefault(kind, []).append(conclusion)
+        if self._database.capabilities.arrays:
+            for group in groups.values():
+                await self._conclude_shared(group)
+            return
         if not conclusions:
             return
         async with self._database.write() as connection:
-            outcomes = [outcome for conclusion in conclusions for outcome in conclusion.outcomes]
-            await add_outcomes(connection, outcomes, self._clock())
-            moves: dict[tuple[Status, str | None], list[UUID]] = {}
-            for conclusion in conclusions:
-                if conclusion.status is not None:
-                    moves.setdefault((conclusion.status, conclusion.error), []).append(conclusion.message_id)
-            for (status, error), ids in moves.items():
-                await move(connection, ids, status, error, self._clock())
-            done = [conclusion.message_id for conclusion in conclusions if conclusion.again_after is None]
-            await remove(connection, done)
-            for conclusion in conclusions:
-                if conclusion.again_after is not None:
-                    await self._put_back(connection, conclusion.message_id, conclusion.again_after)
+            for group in groups.values():
+                await self._conclude_group(connection, group)
 
-    async def next_due(self, carrier_id: int) -> float | None:
-        """Seconds until one carrier's next message is due or its lease ends; None where none waits."""
-        outbox = schema.outbox.c
-        due = (
-            select(func.coalesce(outbox.leased_until, outbox.due_at, type_=Instant()).label("due"))
-            .where(outbox.carrier_id == carrier_id)
-            .order_by("due")
-            .limit(1)
+    async def _conclude_shared(self, group: Sequence[Conclusion]) -> None:
+        """Conclusions that share status, error and pause, in one statement."""
+        first = group[0]
+        ids = [conclusion.message_id for conclusion in group]
+        outcomes = [outcome for conclusion in group for outcome in conclusion.outcomes]
+        moving = first.status is not None
+        async with self._database.driver() as driver:
+            await driver.execute(
+                outbox_hot.CONCLUDE,
+                *_outcome_columns(outcomes),
+                ids if moving else [],
+                None if first.status is None else first.status.value,
+                first.error,
+                [] if first.status is None else [source.value for source in sources_of(first.status)],
+                ids if first.again_after is None else [],
+                [] if first.again_after is None else ids,
+                first.again_after or timedelta(),
+            )
+
+    async def _conclude_group(self, connection: AsyncConnection, group: Sequence[Conclusion]) -> None:
+        first = group[0]
+        ids = [conclusion.message_id for conclusion in group]
+        outcomes = [outcome for conclusion in group for outcome in conclusion.outcomes]
+        await add_outcomes(connection, outcomes, self._clock())
+        if first.status is not None:
+            await move(connection, ids, first.status, first.error, self._clock())
+        if first.again_after is None:
+            await remove(connection, ids)
+            return
+        table = schema.outbox
+        await connection.execute(
+            update(table)
+            .where(table.c.message_id.in_(ids))
+            .values(due_at=self._clock() + first.again_after, leased_until=None, deferrals=table.c.deferrals + 1)
         )
-        async with self._database.read() as connection:
-            found = (await connection.execute(due)).scalar_one_or_none()
-        return None if found is None else max(0.0, (found - self._clock()).total_seconds())
 
     async def release_leases(self) -> int:
         """Take back every lease: for the start of a process that is alone with its database."""
@@ -219,42 +240,23 @@ class OutboxStore:
             )
             await move(connection, message_ids, Status.QUEUED, None, self._clock())
 
-    async def _put_back(self, connection: AsyncConnection, message_id: UUID, after: timedelta) -> None:
-        table = schema.outbox
-        await connection.execute(
-            update(table)
-            .where(table.c.message_id == message_id)
-            .values(due_at=self._later(after), leased_until=None, deferrals=table.c.deferrals + 1)
-        )
-
-    def _instant(self) -> Any:
-        return self._now if self._now is not None else bindparam("now", self._clock(), type_=Instant())
-
-    def _later(self, after: timedelta) -> Any:
-        if self._now is None:
-            return self._clock() + after
-        return self._now + literal(after, Interval())
-
 
 async def add_outcomes(connection: AsyncConnection, outcomes: Sequence[NewOutcome], now: datetime) -> None:
     """Append outcomes; one that is there already stays as it is."""
     if not outcomes:
         return
-    rows = [
-        {
-            "attempt_id": outcome.attempt_id,
-            "kind": outcome.kind,
-            "message_id": outcome.message_id,
-            "segment_index": outcome.segment_index,
-            "segment_total": outcome.segment_total,
-            "carrier_id": outcome.carrier_id,
-            "reference": outcome.reference,
-            "code": outcome.code,
-            "reason": outcome.reason,
-            "ended_at": now,
-        }
-        for outcome in outcomes
-    ]
+    names = (
+        "attempt_id",
+        "kind",
+        "message_id",
+        "segment_index",
+        "segment_total",
+        "carrier_id",
+        "reference",
+        "code",
+        "reason",
+    )
+    rows = [{**dict(zip(names, _outcome_values(outcome), strict=True)), "ended_at": now} for outcome in outcomes]
     insert_ = sqlite_insert if connection.dialect.name == "sqlite" else postgresql_insert
     await connection.execute(insert_(schema.outcome).on_conflict_do_nothing(), rows)
 
@@ -291,3 +293,62 @@ async def _past_attempts(connection: AsyncConnection, message_ids: Sequence[UUID
     for message_id, *rest in await connection.execute(query):
         past.setdefault(message_id, []).append(PastAttempt(*rest))
     return past
+
+
+async def _pick(connection: AsyncConnection, carrier_id: int, limit: int, now: datetime) -> list[Any]:
+    """Due rows as CLAIM picks them, where one writer has the database to itself."""
+    table = schema.outbox.c
+    key = tuple_(table.priority, table.account_id)
+    pairs: list[tuple[int, int]] = []
+    while True:
+        query = select(table.priority, table.account_id).where(table.carrier_id == carrier_id)
+        if pairs:
+            query = query.where(key > tuple_(*map(literal, pairs[-1])))
+        pair = (await connection.execute(query.order_by(table.priority, table.account_id).limit(1))).one_or_none()
+        if pair is None:
+            break
+        pairs.append((pair.priority, pair.account_id))
+    picked: list[Any] = []
+    for priority, account_id in pairs:
+        sharers = sum(1 for other, _ in pairs if other == priority)
+        quota = min(-(-limit // sharers), limit - len(picked))
+        if quota <= 0:
+            break
+        query_due = (
+            select(table.message_id, table.leased_until, table.deferrals, table.expires_at)
+            .where(
+                table.carrier_id == carrier_id,
+                table.priority == priority,
+                table.account_id == account_id,
+                table.due_at <= now,
+                or_(table.leased_until.is_(None), table.leased_until <= now),
+            )
+            .order_by(table.due_at, table.message_id)
+            .limit(quota)
+        )
+        picked += (await connection.execute(query_due)).all()
+    return picked
+
+
+def _attempt_values(attempt: NewAttempt) -> tuple[Any, ...]:
+    return attempt.id, attempt.message_id, attempt.segment_index, attempt.segment_total, attempt.carrier_id
+
+
+def _outcome_values(outcome: NewOutcome) -> tuple[Any, ...]:
+    return (
+        outcome.attempt_id,
+        outcome.kind,
+        outcome.message_id,
+        outcome.segment_index,
+        outcome.segment_total,
+        outcome.carrier_id,
+        outcome.reference,
+        outcome.code,
+        outcome.reason,
+    )
+
+
+def _outcome_columns(outcomes: Sequence[NewOutcome]) -> list[list[Any]]:
+    if not outcomes:
+        return [[] for _ in range(9)]
+    return [list(column) for column in zip(*map(_outcome_values, outcomes), strict=True)]

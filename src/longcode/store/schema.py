@@ -203,7 +203,7 @@ outbox = Table(
     Column("leased_until", Instant),
     Column("expires_at", Instant, nullable=False),
     Column("deferrals", Integer, nullable=False),
-    Index("ix_outbox_claim", "carrier_id", "priority", "due_at", "message_id"),
+    Index("ix_outbox_claim", "carrier_id", "priority", "account_id", "due_at", "message_id"),
     postgresql_with={"autovacuum_vacuum_scale_factor": 0.02, "autovacuum_vacuum_threshold": 1000},
 )
 

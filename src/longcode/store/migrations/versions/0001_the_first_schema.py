@@ -126,7 +126,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("message_id", name=op.f("pk_outbox")),
         postgresql_with={"autovacuum_vacuum_scale_factor": 0.02, "autovacuum_vacuum_threshold": 1000},
     )
-    op.create_index("ix_outbox_claim", "outbox", ["carrier_id", "priority", "due_at", "message_id"], unique=False)
+    op.create_index(
+        "ix_outbox_claim", "outbox", ["carrier_id", "priority", "account_id", "due_at", "message_id"], unique=False
+    )
     op.create_table(
         "outcome",
         sa.Column("attempt_id", sa.Uuid(), nullable=False),

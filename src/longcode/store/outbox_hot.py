@@ -1,0 +1,72 @@
+"""The queue's hot statements on PostgreSQL: each one statement, its columns as arrays, no BEGIN around it.
+
+The rules of `longcode.store.intake` hold here too: big tables only by `= ANY(array)` or LATERAL.
+"""
+
+from __future__ import annotations
+
+# Shares are even among the accounts that wait in one priority, and a higher priority goes first.
+# The recursive part walks the index from one (priority, account) to the next, so that its cost is
+# the number of those and not the length of the queue.
+CLAIM = """
+WITH RECURSIVE lane AS (
+    (SELECT priority, account_id FROM outbox WHERE carrier_id = $1
+      ORDER BY priority, account_id LIMIT 1)
+    UNION ALL
+    SELECT n.priority, n.account_id
+      FROM lane AS l CROSS JOIN LATERAL (
+           SELECT priority, account_id FROM outbox
+            WHERE carrier_id = $1 AND (priority, account_id) > (l.priority, l.account_id)
+            ORDER BY priority, account_id LIMIT 1) AS n
+), share AS (
+    SELECT priority, account_id, ceil($2::float8 / count(*) OVER (PARTITION BY priority))::bigint AS quota FROM lane
+), picked AS MATERIALIZED (
+    SELECT p.message_id, p.leased_until, p.deferrals, p.expires_at
+      FROM share AS s CROSS JOIN LATERAL (
+           SELECT message_id, leased_until, deferrals, expires_at FROM outbox
+            WHERE carrier_id = $1 AND priority = s.priority AND account_id = s.account_id
+              AND due_at <= clock_timestamp() AND (leased_until IS NULL OR leased_until <= clock_timestamp())
+            ORDER BY due_at, message_id LIMIT s.quota
+              FOR UPDATE SKIP LOCKED) AS p
+     ORDER BY s.priority LIMIT $2
+), leased AS (
+    UPDATE outbox SET leased_until = clock_timestamp() + $3::interval
+     WHERE message_id = ANY(ARRAY(SELECT message_id FROM picked))
+)
+SELECT p.deferrals, p.expires_at, p.expires_at <= clock_timestamp() AS expired,
+       p.leased_until IS NOT NULL OR p.deferrals > 0 AS tried, m.*
+  FROM picked AS p CROSS JOIN LATERAL (
+       SELECT id, account_id, direction, medium, sender, recipient, text, sent_at_seconds, status,
+              client_reference, NULL::text AS provider_reference, encoding, segment_count, error, created_at
+         FROM message WHERE id = p.message_id OFFSET 0) AS m
+"""
+
+BEGIN = """
+INSERT INTO attempt (id, message_id, segment_index, segment_total, carrier_id, started_at)
+SELECT id, message_id, segment_index, segment_total, carrier_id, clock_timestamp()
+  FROM unnest($1::uuid[], $2::uuid[], $3::smallint[], $4::smallint[], $5::bigint[])
+    AS a(id, message_id, segment_index, segment_total, carrier_id)
+"""
+
+# Statuses move in groups that share one target, so that no UPDATE needs a join.
+CONCLUDE = """
+WITH ended AS (
+    INSERT INTO outcome (attempt_id, kind, message_id, segment_index, segment_total, carrier_id,
+                         reference, code, reason, ended_at)
+    SELECT attempt_id, kind, message_id, segment_index, segment_total, carrier_id, reference, code, reason,
+           clock_timestamp()
+      FROM unnest($1::uuid[], $2::text[], $3::uuid[], $4::smallint[], $5::smallint[], $6::bigint[],
+                  $7::text[], $8::text[], $9::text[])
+        AS o(attempt_id, kind, message_id, segment_index, segment_total, carrier_id, reference, code, reason)
+    ON CONFLICT DO NOTHING
+), moved AS (
+    UPDATE message SET status = $11, error = $12, updated_at = clock_timestamp()
+     WHERE id = ANY($10::uuid[]) AND status = ANY($13::text[])
+), gone AS (
+    DELETE FROM outbox WHERE message_id = ANY($14::uuid[])
+), again AS (
+    UPDATE outbox SET leased_until = NULL, deferrals = deferrals + 1, due_at = clock_timestamp() + $16::interval
+     WHERE message_id = ANY($15::uuid[])
+)
+SELECT 1
+"""
