@@ -206,13 +206,21 @@ class Intake:
 
     async def _settle(self, batch: list[_Pending]) -> None:
         """One batch, step by step."""
-        known = await self._store.preflight(_lookups(batch))
+        known = await self._look_up(_lookups(batch))
         catalog = await self._catalog.at(known.catalog_version)
         fresh = await self._answer_replays(batch, known)
         allowed = self._judge(fresh, known, catalog)
         admitted = await self._ask_expiring(allowed)
         await self._insert(admitted)
         self._count(batch)
+
+    async def _look_up(self, lookups: Lookups) -> Known:
+        """Answer the look-ups; once more where the connection was one that the server had closed unnoticed."""
+        try:
+            return await self._store.preflight(lookups)
+        except StorageDown as error:
+            self._log.warning("look-ups are run again", error=str(error))
+            return await self._store.preflight(lookups)
 
     def _count(self, batch: list[_Pending]) -> None:
         self.counts.batches += 1
