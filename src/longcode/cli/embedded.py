@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,7 +12,6 @@ from longcode.settings import Settings, load
 
 DATABASE_FILE = "longcode.db"
 LOCK_FILE = "up.lock"
-KEY_FILE = "secret.key"
 
 
 def settings_with(data: Path | None, **replaced: object) -> Settings:
@@ -67,12 +65,3 @@ def only_one(folder: Path) -> Iterator[None]:
 
 def _unusable(folder: Path, error: OSError) -> ConfigurationError:
     return ConfigurationError([f"the folder {folder} cannot be used: {error.strerror}"])
-
-
-def ensure_key(folder: Path) -> Path:
-    """The key file of an embedded installation, made at the first start, readable by its owner alone."""
-    path = folder / KEY_FILE
-    if not path.exists():
-        path.touch(mode=0o600)
-        path.write_text(secrets.token_hex(32) + "\n")
-    return path
