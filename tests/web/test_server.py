@@ -55,6 +55,11 @@ async def pour(connection: Connection, parts: Iterable[bytes]) -> bytes:
     return await connection.rest()
 
 
+async def flood(connection: Connection, length: int) -> None:
+    for _ in range(length // len(FILLER)):
+        await connection.send(FILLER)
+
+
 ENDLESS = [
     pytest.param([b"GET /healthz HTTP/1.1\r\n"], b"X-Filler: " + b"a" * 1000 + b"\r\n", id="endless headers"),
     pytest.param([b"GET /healthz HTTP/1.1\r\nX-Filler: "], b"a" * 1000, id="one endless header"),
@@ -77,8 +82,7 @@ async def test_who_sends_on_after_the_refusal_is_cut_off(port: int) -> None:
     async with connected(port) as connection:
         await connection.send(b"GET /")
         with pytest.raises(ConnectionError):
-            for _ in range(4 * LINGER_BYTES // len(FILLER)):
-                await connection.send(FILLER)
+            await flood(connection, 4 * LINGER_BYTES)
 
 
 async def test_a_long_head_below_the_limit_is_served(port: int) -> None:
