@@ -40,9 +40,14 @@ class Submission:
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """The carrier has it. reference: the carrier's name for it."""
+    """The carrier has it.
+
+    reference: the carrier's name for it. alternatives: other spellings of that name under which
+    its receipt may come (hexadecimal for decimal, padded, another case).
+    """
 
     reference: str
+    alternatives: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +91,9 @@ class CarrierReceipt:
 
     carrier_id: None where it came by a door that names no carrier.
     reference: the carrier's name for what it reports on.
+    alternatives: other spellings of that name under which the answer may have given it.
     attempt_id: our own name for it, where the carrier echoes that.
+    sender, recipient: the parties of the message that it reports on, where it names them.
     whole_message: it reports on the message, not on one of its segments.
     raw: as received, for the record; never shown to tenants.
     """
@@ -94,6 +101,7 @@ class CarrierReceipt:
     carrier_id: int | None
     reference: str
     status: ReceiptStatus
+    alternatives: tuple[str, ...] = ()
     error_code: str | None = None
     attempt_id: UUID | None = None
     whole_message: bool = False
@@ -103,6 +111,37 @@ class CarrierReceipt:
 
 
 TakeReceipts = Callable[[Sequence[CarrierReceipt]], Awaitable[object]]
+
+
+@dataclass(frozen=True, slots=True)
+class InboundPart:
+    """Which part of a longer message this is. index: from 0. reference: shared by the parts of one message."""
+
+    reference: int
+    total: int
+    index: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InboundSms:
+    """A message that came to a number (MO), or one part of it, as a carrier gave it.
+
+    text: of this part alone. A character that the sender cut in two is a lone surrogate in each part.
+    fingerprint: the same whenever the carrier repeats this delivery, else different; a digest of at most 64 octets.
+    raw: as received, for the record; never shown to tenants.
+    """
+
+    carrier_id: int
+    sender: str
+    recipient: str
+    text: str
+    part: InboundPart | None = None
+    fingerprint: bytes
+    raw: str = ""
+
+
+# Returns when all is durable, so that the carrier may be told; raises where any of it is not: then it must send again.
+TakeInbound = Callable[[Sequence[InboundSms]], Awaitable[None]]
 
 
 # Called once for each submission, when its outcome is known; it must not block.
