@@ -202,4 +202,6 @@ def _passes(error: DBAPIError | asyncpg.PostgresError) -> bool:
     cause: Any = error.orig if isinstance(error, DBAPIError) else error
     if isinstance(cause, sqlite3.OperationalError):
         return cause.sqlite_errorcode != sqlite3.SQLITE_ERROR
+    if type(cause) is sqlite3.DatabaseError:  # and none of its kinds: the file is damaged, or no database
+        return True
     return (getattr(cause, "sqlstate", None) or "").startswith(PASSING_STATES)
