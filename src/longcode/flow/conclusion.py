@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 
@@ -23,9 +24,26 @@ def unproven(claimed: Claimed) -> bool:
     return any(past.segment_index not in proven and past.attempt_id not in answered for past in claimed.past)
 
 
+def cut_attempts(claimed: Claimed, carrier_id: int) -> tuple[NewOutcome, ...]:
+    """The attempts that ended without an answer on record, said so."""
+    return tuple(
+        NewOutcome(
+            attempt_id=past.attempt_id,
+            message_id=claimed.message.id,
+            segment_index=past.segment_index,
+            segment_total=past.segment_total,
+            carrier_id=carrier_id,
+            kind="unconfirmed",
+            reason="cut before its answer",
+        )
+        for past in claimed.past
+        if past.kind is None
+    )
+
+
 def until_known(claimed: Claimed, now: datetime) -> timedelta:
-    """How long a message waits for the proof of an unconfirmed attempt: its validity and a grace."""
-    return max(claimed.expires_at - now, timedelta()) + GRACE
+    """How long a message waits for the proof of an unconfirmed attempt: its validity and a grace; zero when over."""
+    return max(claimed.expires_at + GRACE - now, timedelta())
 
 
 def conclude(
@@ -54,18 +72,23 @@ def conclude(
     if unconfirmed and not deduplicates:
         pause = until_known(claimed, now)
     else:
-        pause = _pause(claimed.deferrals, list(answers.values()), random)
+        pause = _pause(_tries(claimed), list(answers.values()), random)
     return Conclusion(
         message_id=message_id, outcomes=outcomes, status=Status.SENDING if begun else None, again_after=pause
     )
 
 
-def _pause(deferrals: int, answers: Sequence[Outcome], random: Callable[[], float]) -> timedelta:
+def _tries(claimed: Claimed) -> int:
+    """How often the carrier put the message off. Waiting for a state of ours says nothing about the carrier."""
+    return max(Counter(past.segment_index for past in claimed.past).values(), default=0)
+
+
+def _pause(tries: int, answers: Sequence[Outcome], random: Callable[[], float]) -> timedelta:
     """How long until the next try: what the carrier asked for, growing, with jitter."""
     asked = max((answer.after_seconds for answer in answers if isinstance(answer, Deferred)), default=0.0)
     if any(isinstance(answer, Unconfirmed) for answer in answers):
         asked = max(asked, UNCONFIRMED_PAUSE_SECONDS)
-    grown = min(asked * BACKOFF_FACTOR ** min(deferrals, 20), LONGEST_PAUSE_SECONDS)
+    grown = min(asked * BACKOFF_FACTOR ** min(tries, 20), LONGEST_PAUSE_SECONDS)
     return timedelta(seconds=max(asked, grown) * (0.9 + 0.2 * random()))
 
 

@@ -8,18 +8,18 @@ when they come, and `_record` commits them in batches.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Protocol
 from uuid import UUID
 
 from longcode import log
-from longcode.carriers.port import Driver, Outcome, Submission, Unconfirmed
+from longcode.carriers.port import Accepted, Driver, Outcome, Submission, Unconfirmed
 from longcode.domain.clock import Clock, MintId
 from longcode.domain.message import Status
 from longcode.encoding.segments import Encoding
-from longcode.errors import Unavailable
+from longcode.errors import LongcodeError, Unavailable
 from longcode.flow.conclusion import conclude, unproven, until_known
 from longcode.flow.receipt import Receipts
 from longcode.flow.stops import Stops
@@ -31,6 +31,10 @@ STATE_DOWN_PAUSE = timedelta(seconds=2)
 # Outcomes gather so long, so that one commit holds many.
 GATHER_SECONDS = 0.01
 RECORD_PAUSE_SECONDS = 0.5
+
+
+# Reference → the other spellings under which its receipt may come.
+_Answers = Mapping[str, Sequence[str]]
 
 
 class Drivers(Protocol):
@@ -104,7 +108,7 @@ class Lane:
         self._means = means
         self._flights: dict[UUID, _Flight] = {}  # by attempt
         self._handing_over: set[asyncio.Task[None]] = set()
-        self._concluded: list[Conclusion] = []
+        self._concluded: list[tuple[Conclusion, _Answers]] = []
         self._something = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -141,23 +145,29 @@ class Lane:
 
     async def _ready(self, claimed: Sequence[Claimed]) -> list[_Flight]:
         """Take out what may not go now, step by step; the rest, cut into segments."""
-        ended, alive = _end_expired(claimed)
-        held, alive = self._hold_unproven(alive)
+        held, alive = self._hold_unproven(claimed)
+        ended, alive = _end_expired(alive)
         stopped, alive = await self._end_stopped(alive)
-        await self._means.outbox.conclude([*ended, *held, *stopped])
-        return [self._prepare(one) for one in alive]
+        done, flights = self._cut(alive)
+        await self._means.outbox.conclude([*held, *ended, *stopped, *done])
+        return flights
 
     def _hold_unproven(self, claimed: Sequence[Claimed]) -> tuple[list[Conclusion], list[Claimed]]:
-        """A segment that may be with the carrier goes out again only where the carrier deduplicates."""
-        if self.driver.deduplicates:
-            return [], list(claimed)
+        """A segment that may be with the carrier goes out again only where the carrier deduplicates.
+
+        Past its validity nothing goes out, but a receipt may come until the grace is over.
+        """
         now = self._means.clock()
-        held = [
-            Conclusion(message_id=one.message.id, status=Status.SENDING, again_after=until_known(one, now))
-            for one in claimed
-            if unproven(one)
+        held = [one for one in claimed if unproven(one) and self._may_be_proven(one, now)]
+        waiting = [
+            # Never less than a lease: where two clocks differ, a message must not go round and round.
+            Conclusion(message_id=one.message.id, status=Status.SENDING, again_after=max(until_known(one, now), LEASE))
+            for one in held
         ]
-        return held, [one for one in claimed if not unproven(one)]
+        return waiting, [one for one in claimed if one not in held]
+
+    def _may_be_proven(self, claimed: Claimed, now: datetime) -> bool:
+        return until_known(claimed, now) > timedelta() if claimed.expired else not self.driver.deduplicates
 
     async def _end_stopped(self, claimed: Sequence[Claimed]) -> tuple[list[Conclusion], list[Claimed]]:
         """Ask STOP again; where that cannot be asked now, the messages wait."""
@@ -174,6 +184,21 @@ class Lane:
             if one.message in stopped
         ]
         return ended, [one for one in claimed if one.message not in stopped]
+
+    def _cut(self, claimed: Sequence[Claimed]) -> tuple[list[Conclusion], list[_Flight]]:
+        """Messages as segments; those that the carrier cannot take, or has already, are done."""
+        done, flights = [], []
+        for one in claimed:
+            try:
+                flight = self._prepare(one)
+            except LongcodeError as error:
+                done.append(Conclusion(message_id=one.message.id, status=Status.FAILED, error=error.code))
+                continue
+            if flight.submissions:
+                flights.append(flight)
+            else:
+                done.append(Conclusion(message_id=one.message.id, status=Status.SENT))
+        return done, flights
 
     def _prepare(self, claimed: Claimed) -> _Flight:
         """The submissions of the segments that the carrier does not have yet."""
@@ -248,16 +273,16 @@ class Lane:
             return
         flight.answers[submission] = outcome
         if len(flight.answers) == len(flight.submissions):
-            self._concluded.append(
-                conclude(
-                    flight.claimed,
-                    flight.answers,
-                    carrier_id=self._carrier_id,
-                    deduplicates=self.driver.deduplicates,
-                    now=self._means.clock(),
-                    random=self._means.random,
-                )
+            conclusion = conclude(
+                flight.claimed,
+                flight.answers,
+                carrier_id=self._carrier_id,
+                deduplicates=self.driver.deduplicates,
+                now=self._means.clock(),
+                random=self._means.random,
             )
+            accepted = [answer for answer in flight.answers.values() if isinstance(answer, Accepted)]
+            self._concluded.append((conclusion, {one.reference: one.alternatives for one in accepted}))
             self._something.set()
 
     async def _record(self) -> None:
@@ -271,12 +296,12 @@ class Lane:
             if not self._flights and not self._concluded:
                 self._idle.set()
 
-    async def _commit(self, batch: Sequence[Conclusion]) -> None:
+    async def _commit(self, batch: Sequence[tuple[Conclusion, _Answers]]) -> None:
         """Record a batch, however long the database takes, then match receipts that came before their answers."""
-        references = [outcome.reference for one in batch for outcome in one.outcomes if outcome.reference is not None]
         try:
-            await self._means.outbox.conclude(batch)
-            await self._means.receipts.match(references)
+            await self._means.outbox.conclude([conclusion for conclusion, _ in batch])
+            answers = {reference: forms for _, given in batch for reference, forms in given.items()}
+            await self._means.receipts.answered(self._carrier_id, answers)
         except Unavailable as error:
             self._log.warning("outcomes wait for the database", messages=len(batch), error=str(error))
             await asyncio.sleep(RECORD_PAUSE_SECONDS)
