@@ -18,7 +18,7 @@ from pydantic.fields import FieldInfo
 
 import longcode
 from longcode.errors import LongcodeError
-from longcode.settings import PREFIX, SECRETS_FOLDER, Settings
+from longcode.settings import PREFIX, Settings
 
 FOLDER: Final = Path("docs")
 # Alembic runs these; they cannot be imported alone.
@@ -44,8 +44,8 @@ Every setting is an environment variable. A process reads all of them once, when
 is not usable or if a name that begins with `{PREFIX}` is not in this table, and it tells all faults at once. An empty
 value counts as unset.
 
-A file `longcode_<name>` in `{SECRETS_FOLDER}` gives the value of a setting that the environment does not name, for
-example `{SECRETS_FOLDER}/longcode_dlr_secret`.
+A file gives the value of a setting that the environment does not name: in the folder of `{PREFIX}SECRETS`, such as
+`/run/secrets/longcode_dlr_secret`.
 
 | name | type | unit | default | what it does |
 |-|-|-|-|-|
