@@ -43,19 +43,20 @@ class LocalRunner:
         """Say that a job has something to do; may be called before `start`."""
         event = self._kicked.setdefault(job, asyncio.Event())
         event.set()
-        if job.partition(" ")[0] in self._kinds and job not in self._tasks:
-            self._tasks[job] = asyncio.create_task(self._loop(job, event), name=job)
+        work = self._kinds.get(job.partition(" ")[0])
+        if work is not None and job not in self._tasks:
+            self._tasks[job] = asyncio.create_task(self._loop(job, work, event), name=job)
 
     async def close(self) -> None:
-        """Stop all jobs where they stand; leases and periods take care of what is cut."""
+        """Stop all jobs where they stand; leases and periods take care of what is cut. Later kicks are lost."""
+        self._kinds = {}
         tasks = list(self._tasks.values())
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _loop(self, job: str, kicked: asyncio.Event) -> None:
-        kind, _, argument = job.partition(" ")
-        work = self._kinds[kind]
+    async def _loop(self, job: str, work: Work, kicked: asyncio.Event) -> None:
+        argument = job.partition(" ")[2]
         while True:
             kicked.clear()
             pause = await self._run(job, work, argument)

@@ -56,7 +56,7 @@ def matches(secret_hash: str, secret: str) -> bool:
     """True where `secret` is the one that was hashed; takes tens of milliseconds."""
     try:
         return HASHER.verify(secret_hash, secret)
-    except (VerificationError, InvalidHashError):
+    except (VerificationError, InvalidHashError, UnicodeEncodeError):
         return False
 
 
