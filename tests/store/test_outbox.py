@@ -1,0 +1,283 @@
+"""The queue: claims, leases, attempts and moves, on both databases."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import select, update
+
+from longcode.domain.clock import mint_id, utc_now
+from longcode.domain.message import TRANSITIONS, Direction, Medium, Message, Status, is_final, sources_of
+from longcode.store import schema
+from longcode.store.database import Database
+from longcode.store.intake import IntakeStore, NewMessage
+from longcode.store.outbox import Conclusion, NewAttempt, NewOutcome, OutboxStore, move
+
+CARRIER, OTHER_CARRIER = 7, 8
+LEASE = timedelta(minutes=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    database: Database
+    outbox: OutboxStore
+
+    async def put(
+        self,
+        *,
+        account_id: int = 1,
+        carrier_id: int | None = CARRIER,
+        priority: int = 5,
+        due_in: timedelta = timedelta(minutes=-1),
+        status: Status = Status.QUEUED,
+    ) -> UUID:
+        now = utc_now()
+        message = Message(
+            id=mint_id(),
+            account_id=account_id,
+            direction=Direction.OUTBOUND,
+            medium=Medium.SMS,
+            sender="MyCorp",
+            recipient="+12025550101",
+            text="Hello",
+            sent_at_seconds=0,
+            status=status,
+            client_reference=None,
+            provider_reference=None,
+            encoding="gsm7",
+            segment_count=1,
+            error=None,
+            created_at=now,
+        )
+        new = NewMessage(
+            message=message,
+            call_id=message.id,
+            queued=True,
+            carrier_id=carrier_id,
+            priority=priority,
+            due_at=now + due_in,
+            expires_at=now + timedelta(days=1),
+        )
+        await IntakeStore(self.database).insert([new], [])
+        return message.id
+
+    async def claim(self, limit: int = 10, carrier_id: int = CARRIER) -> list[UUID]:
+        return [claimed.message.id for claimed in await self.outbox.claim(carrier_id, limit, LEASE)]
+
+    async def age(self, by: timedelta, *names: str) -> None:
+        for row in await self.rows():
+            older = {name: getattr(row, name) - by for name in names if getattr(row, name) is not None}
+            async with self.database.write() as connection:
+                await connection.execute(
+                    update(schema.outbox).where(schema.outbox.c.message_id == row.message_id).values(**older)
+                )
+
+    async def rows(self) -> list[Any]:
+        async with self.database.read() as connection:
+            return list(await connection.execute(select(schema.outbox)))
+
+    async def status(self, message_id: UUID) -> tuple[Status, str | None]:
+        message = (await IntakeStore(self.database).messages([message_id]))[message_id]
+        return message.status, message.error
+
+
+@pytest.fixture
+async def queue(database_url: str) -> AsyncIterator[Queue]:
+    database = Database(database_url)
+    yield Queue(database, OutboxStore(database, utc_now))
+    await database.close()
+
+
+def outcome(attempt_id: UUID, message_id: UUID, kind: str, reference: str | None = None) -> NewOutcome:
+    return NewOutcome(
+        attempt_id=attempt_id,
+        message_id=message_id,
+        segment_index=0,
+        segment_total=1,
+        carrier_id=CARRIER,
+        kind=kind,
+        reference=reference,
+    )
+
+
+async def test_only_what_is_due_on_this_carrier_is_claimed(queue: Queue) -> None:
+    due = await queue.put()
+    await queue.put(due_in=timedelta(minutes=1))
+    await queue.put(carrier_id=OTHER_CARRIER)
+    await queue.put(carrier_id=None)
+    assert await queue.claim() == [due]
+
+
+async def test_higher_priority_goes_first_then_what_was_due_first(queue: Queue) -> None:
+    late = await queue.put(due_in=timedelta(minutes=-1))
+    early = await queue.put(due_in=timedelta(minutes=-2))
+    urgent = await queue.put(priority=0)
+    assert await queue.claim(2) == [urgent, early]
+    assert await queue.claim(2) == [late]
+
+
+async def test_accounts_share_a_window_evenly(queue: Queue) -> None:
+    for _ in range(10):
+        await queue.put(account_id=1, due_in=timedelta(hours=-1))
+    small = {await queue.put(account_id=2), await queue.put(account_id=3)}
+    claimed = set(await queue.claim(6))
+    assert small <= claimed
+    assert len(claimed) == 4
+    assert len(await queue.claim(6)) == 2
+
+
+async def test_a_claim_says_all_that_dispatch_must_know(queue: Queue) -> None:
+    message_id = await queue.put()
+    (claimed,) = await queue.outbox.claim(CARRIER, 10, LEASE)
+    assert claimed.message == (await IntakeStore(queue.database).messages([message_id]))[message_id]
+    assert (claimed.deferrals, claimed.expired, claimed.past) == (0, False, ())
+    (row,) = await queue.rows()
+    assert claimed.expires_at == row.expires_at
+    assert row.leased_until - utc_now() == pytest.approx(LEASE, abs=timedelta(seconds=5))
+
+
+async def test_a_claimed_row_is_not_claimed_again_until_its_lease_ends(queue: Queue) -> None:
+    message_id = await queue.put()
+    assert await queue.claim() == [message_id]
+    assert await queue.claim() == []
+    await queue.age(LEASE + timedelta(seconds=1), "leased_until")
+    assert await queue.claim() == [message_id]
+
+
+async def test_released_leases_are_claimed_at_once_with_what_was_tried(queue: Queue) -> None:
+    message_id, untouched = await queue.put(), await queue.put(due_in=timedelta(hours=1))
+    await queue.claim()
+    attempt_id = mint_id()
+    await queue.outbox.begin([NewAttempt(attempt_id, message_id, 0, 1, CARRIER)])
+    assert await queue.outbox.release_leases() == 1
+    (claimed,) = await queue.outbox.claim(CARRIER, 10, LEASE)
+    assert [(past.attempt_id, past.segment_index, past.kind) for past in claimed.past] == [(attempt_id, 0, None)]
+    assert {row.message_id: row.leased_until for row in await queue.rows()}[untouched] is None
+
+
+async def test_claims_at_once_are_disjoint(queue: Queue) -> None:
+    ids = {await queue.put() for _ in range(40)}
+    claims = await asyncio.gather(*(queue.claim(10) for _ in range(4)))
+    claimed = [message_id for claim in claims for message_id in claim]
+    assert len(claimed) == len(set(claimed))
+    while more := await queue.claim(10):
+        claimed += more
+    assert sorted(claimed) == sorted(ids)
+
+
+async def test_rows_that_another_process_holds_are_passed_over(postgres_url: str) -> None:
+    database = Database(postgres_url)
+    queue = Queue(database, OutboxStore(database, utc_now))
+    held, free = await queue.put(due_in=timedelta(hours=-1)), await queue.put()
+    async with database.write() as connection:
+        table = schema.outbox
+        await connection.execute(select(table).where(table.c.message_id == held).with_for_update())
+        async with asyncio.timeout(10):
+            assert await queue.claim() == [free]
+    assert await queue.claim() == [held]
+    await database.close()
+
+
+async def test_a_message_that_is_put_back_waits_and_counts_its_deferrals(queue: Queue) -> None:
+    message_id = await queue.put()
+    await queue.claim()
+    attempt_id = mint_id()
+    await queue.outbox.begin([NewAttempt(attempt_id, message_id, 0, 1, CARRIER)])
+    back = Conclusion(
+        message_id=message_id,
+        outcomes=(outcome(attempt_id, message_id, "deferred"),),
+        again_after=timedelta(minutes=2),
+    )
+    await queue.outbox.conclude([back])
+    assert await queue.claim() == []
+    assert await queue.status(message_id) == (Status.QUEUED, None)
+    await queue.age(timedelta(minutes=3), "due_at")
+    (claimed,) = await queue.outbox.claim(CARRIER, 10, LEASE)
+    assert claimed.deferrals == 1
+    assert [past.kind for past in claimed.past] == ["deferred"]
+
+
+async def test_a_round_that_is_recorded_twice_changes_nothing_more(queue: Queue) -> None:
+    sent, failed = await queue.put(), await queue.put()
+    attempts = {message_id: mint_id() for message_id in (sent, failed)}
+    await queue.outbox.begin([NewAttempt(attempt, message, 0, 1, CARRIER) for message, attempt in attempts.items()])
+    conclusions = [
+        Conclusion(message_id=sent, outcomes=(outcome(attempts[sent], sent, "accepted", "ref"),), status=Status.SENT),
+        Conclusion(
+            message_id=failed,
+            outcomes=(outcome(attempts[failed], failed, "rejected"),),
+            status=Status.FAILED,
+            error="barred",
+        ),
+    ]
+    for _ in range(2):
+        await queue.outbox.conclude(conclusions)
+        assert await queue.status(sent) == (Status.SENT, None)
+        assert await queue.status(failed) == (Status.FAILED, "barred")
+        assert await queue.rows() == []
+    async with queue.database.read() as connection:
+        assert len((await connection.execute(select(schema.outcome))).all()) == 2
+
+
+async def test_a_conclusion_never_moves_a_message_back(queue: Queue) -> None:
+    message_id = await queue.put(status=Status.DELIVERED)
+    await queue.outbox.conclude([Conclusion(message_id=message_id, status=Status.SENT)])
+    assert await queue.status(message_id) == (Status.DELIVERED, None)
+    assert await queue.rows() == []
+
+
+async def test_nothing_concluded_and_nothing_begun_is_nothing_done(queue: Queue) -> None:
+    await queue.outbox.conclude([])
+    await queue.outbox.begin([])
+
+
+async def test_an_unrouted_message_is_found_and_given_a_carrier_once(queue: Queue) -> None:
+    message_id = await queue.put(carrier_id=None, status=Status.ACCEPTED)
+    routed = await queue.put()
+    assert [row[0] for row in await queue.outbox.unrouted(10)] == [message_id]
+    assert (await queue.outbox.unrouted(10))[0] == (message_id, 1, "+12025550101")
+    await queue.outbox.set_carrier(OTHER_CARRIER, [message_id, routed])
+    assert await queue.status(message_id) == (Status.QUEUED, None)
+    assert await queue.claim(carrier_id=OTHER_CARRIER) == [message_id]
+    assert await queue.claim() == [routed]
+
+
+MOVES = st.lists(st.tuples(st.sampled_from(Status), st.sampled_from([None, "code"])), max_size=12)
+
+
+@given(start=st.sampled_from(Status), moves=MOVES)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+async def test_status_never_regresses(sqlite_url: str, start: Status, moves: list[tuple[Status, str | None]]) -> None:
+    database = Database(sqlite_url)
+    queue = Queue(database, OutboxStore(database, utc_now))
+    message_id = await queue.put(status=start)
+    expected, error = start, None
+    for target, code in moves:
+        async with database.write() as connection:
+            await move(connection, [message_id], target, code, utc_now())
+        if target in TRANSITIONS[expected]:
+            expected, error = target, code
+        assert await queue.status(message_id) == (expected, error)
+    await database.close()
+
+
+def test_the_transition_table_names_every_status_and_has_no_way_back() -> None:
+    assert set(TRANSITIONS) == set(Status)
+
+    def reachable(status: Status, seen: frozenset[Status]) -> frozenset[Status]:
+        for target in TRANSITIONS[status] - seen:
+            seen = reachable(target, seen | {target})
+        return seen
+
+    for status in Status:
+        assert status not in reachable(status, frozenset())
+        assert is_final(status) == (not TRANSITIONS[status])
+        assert all(status in TRANSITIONS[source] for source in sources_of(status))
