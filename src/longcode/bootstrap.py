@@ -33,6 +33,7 @@ from longcode.store.numbers import NumberStore
 from longcode.store.outbox import OutboxStore
 from longcode.store.receipts import ReceiptStore
 from longcode.store.stops import StopStore
+from longcode.store.strays import StrayStore
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,7 +133,7 @@ async def running(settings: Settings, *, kick: Kick = ignore_kick, clock: Clock 
                 anonymous_sends=settings.anonymous_sends,
             ),
             inbound=Inbound(intake=intake, clock=clock, mint_id=mint_id),
-            receipts=Receipts(ReceiptStore(database, clock, mint_id)),
+            receipts=Receipts(ReceiptStore(database, clock, mint_id), StrayStore(database, clock), clock),
             outbox=OutboxStore(database, clock),
             stops=Stops(
                 expiring=expiring,

@@ -23,6 +23,7 @@ from longcode.store.database import Database
 from longcode.store.intake import IntakeStore, NewMessage
 from longcode.store.outbox import Conclusion, NewAttempt, NewOutcome, OutboxStore, add_outcomes
 from longcode.store.receipts import ReceiptStore, Report, Reported
+from longcode.store.strays import StrayStore
 
 DELIVERED, UNDELIVERED, ENROUTE = ReceiptStatus.DELIVERED, ReceiptStatus.UNDELIVERED, ReceiptStatus.ENROUTE
 CARRIER, OTHER_CARRIER = 1, 2
@@ -134,7 +135,7 @@ class World:
         self.database = database
         self.clock = HandClock()
         self.store = ReceiptStore(database, self.clock, mint_id)
-        self.receipts = Receipts(self.store)
+        self.receipts = Receipts(self.store, StrayStore(database, self.clock), self.clock)
         self.outbox = OutboxStore(database, self.clock)
         self.totals: dict[UUID, int] = {}
 

@@ -115,7 +115,7 @@ TakeReceipts = Callable[[Sequence[CarrierReceipt]], Awaitable[object]]
 
 @dataclass(frozen=True, slots=True)
 class InboundPart:
-    """Which part of a longer message this is. index: from 0. reference: shared by the parts of one message."""
+    """Which part of a longer message this is. reference: shared by its parts; index: from 0 to total - 1."""
 
     reference: int
     total: int
@@ -127,7 +127,11 @@ class InboundSms:
     """A message that came to a number (MO), or one part of it, as a carrier gave it.
 
     text: of this part alone. A character that the sender cut in two is a lone surrogate in each part.
-    fingerprint: the same whenever the carrier repeats this delivery, else different; a digest of at most 64 octets.
+    octets, encoding: the same before decoding, where the carrier gives octets; encoding None: data,
+    and text is its hexadecimal form.
+    part: None for a message that came whole.
+    fingerprint: the same whenever the carrier repeats this delivery because it may have missed our
+    answer, else different; a digest of at most 64 octets.
     raw: as received, for the record; never shown to tenants.
     """
 
@@ -135,13 +139,15 @@ class InboundSms:
     sender: str
     recipient: str
     text: str
-    part: InboundPart | None = None
+    octets: bytes = b""
+    encoding: Encoding | None = None
     fingerprint: bytes
+    part: InboundPart | None = None
     raw: str = ""
 
 
-# Returns when all is durable, so that the carrier may be told; raises where any of it is not: then it must send again.
-TakeInbound = Callable[[Sequence[InboundSms]], Awaitable[None]]
+# Has committed them when it returns; raises where any of it is not durable: then the carrier must send again.
+TakeInbound = Callable[[Sequence[InboundSms]], Awaitable[object]]
 
 
 # Called once for each submission, when its outcome is known; it must not block.

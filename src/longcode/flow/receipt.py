@@ -2,32 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import timedelta
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from longcode.carriers.port import CarrierReceipt, ReceiptStatus
+from longcode.domain.clock import Clock
 from longcode.domain.message import Status
 from longcode.store.receipts import ReceiptStore, Reported
+from longcode.store.strays import Stray, StrayStore, Unproven
 
 RECENT = timedelta(hours=6)
 SWEEP_LIMIT = 5000
+# A receipt whose answer is not recorded after this is a stray, until it is.
+STRAY_AFTER = timedelta(seconds=2)
 
 
 class Receipts:
     """Takes receipts in."""
 
-    def __init__(self, store: ReceiptStore) -> None:
+    def __init__(self, store: ReceiptStore, strays: StrayStore, clock: Clock) -> None:
         self._store = store
+        self._strays = strays
+        self._clock = clock
+        self._collected_until: datetime | None = None
 
     async def take(self, receipts: Sequence[CarrierReceipt]) -> set[str]:
         """Make receipts durable, then match them; the references that fit a message.
 
         A receipt that fits none stays and is matched when its message's answer turns up.
         """
+        if not receipts:
+            return set()
         await self._store.append(receipts)
         await self._store.adopt(receipts)
-        return await self.match([receipt.reference for receipt in receipts])
+        matched = await self.match([receipt.reference for receipt in receipts])
+        unmatched = [receipt for receipt in receipts if receipt.reference not in matched]
+        respelled = await self._store.respell(unmatched)
+        return matched | await self.match(respelled)
 
     async def match(self, references: Sequence[str]) -> set[str]:
         """Settle the messages that receipts with these references report on; harmless when repeated.
@@ -44,9 +56,54 @@ class Receipts:
             await self._store.settle(moves)
         return {reference for message in reported for reference in message.references}
 
+    async def answered(self, carrier_id: int, answers: Mapping[str, Sequence[str]]) -> None:
+        """Match the receipts that came before their answers. answers: reference → its other spellings."""
+        respelled = await self._store.respelled_for(answers, carrier_id)
+        await self.match([*answers, *respelled])
+
     async def sweep(self) -> None:
-        """Match what a crash between a receipt's commit and its matching left behind."""
+        """Match what a crash between a receipt's commit and its matching left behind, and look after strays."""
         await self.match(await self._store.unsettled(RECENT, SWEEP_LIMIT))
+        now = self._clock()
+        since = self._collected_until or now - RECENT
+        until = now - STRAY_AFTER
+        if await self._strays.collect(since - STRAY_AFTER, until, SWEEP_LIMIT) < SWEEP_LIMIT:
+            self._collected_until = until
+        await self._prove()
+        await self._strays.forget_matched()
+
+    async def _prove(self) -> None:
+        """Let a stray prove the one unconfirmed segment that it fits by carrier, parties and time."""
+        unproven = await self._strays.unproven(SWEEP_LIMIT)
+        if not unproven:
+            return
+        pairs = pair(await self._strays.listed(SWEEP_LIMIT), unproven)
+        if pairs:
+            await self._strays.prove(pairs)
+            await self.match([stray.reference for stray, _ in pairs])
+
+
+def pair(strays: Sequence[Stray], unproven: Sequence[Unproven]) -> list[tuple[Stray, Unproven]]:
+    """Each stray with the segment that it must report on: only where either fits the other alone."""
+    fitting = {stray.id: [segment for segment in unproven if _may_report(stray, segment)] for stray in strays}
+    rivals: dict[UUID, set[str]] = {}
+    for stray in strays:
+        for segment in fitting[stray.id]:
+            rivals.setdefault(segment.attempt_id, set()).add(stray.reference)
+    return [
+        (stray, fitting[stray.id][0])
+        for stray in strays
+        if len(fitting[stray.id]) == 1 and len(rivals[fitting[stray.id][0].attempt_id]) == 1
+    ]
+
+
+def _may_report(stray: Stray, segment: Unproven) -> bool:
+    return (
+        stray.carrier_id == segment.carrier_id
+        and stray.recipient == segment.recipient
+        and stray.sender in (None, segment.sender)
+        and stray.received_at >= segment.started_at
+    )
 
 
 def judge(message: Reported) -> tuple[Status, str | None] | None:

@@ -30,6 +30,7 @@ class PastAttempt:
 
     attempt_id: UUID
     segment_index: int
+    segment_total: int
     kind: str | None
     reference: str | None
 
@@ -284,7 +285,14 @@ async def _past_attempts(connection: AsyncConnection, message_ids: Sequence[UUID
         return {}
     attempt, outcome = schema.attempt.c, schema.outcome.c
     query = (
-        select(attempt.message_id, attempt.id, attempt.segment_index, outcome.kind, outcome.reference)
+        select(
+            attempt.message_id,
+            attempt.id,
+            attempt.segment_index,
+            attempt.segment_total,
+            outcome.kind,
+            outcome.reference,
+        )
         .join_from(schema.attempt, schema.outcome, outcome.attempt_id == attempt.id, isouter=True)
         .where(attempt.message_id.in_(message_ids))
         .order_by(attempt.started_at, attempt.id)

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import and_, insert, or_, select
+from sqlalchemy import BigInteger, Select, and_, insert, or_, select, type_coerce, update
 
 from longcode.carriers.port import CarrierReceipt, ReceiptStatus
 from longcode.domain.clock import Clock, MintId
-from longcode.domain.message import Status, is_final
-from longcode.store import schema
-from longcode.store.database import Database
+from longcode.domain.message import Status, is_final, sources_of
+from longcode.domain.phone import canonical
+from longcode.store import receipts_hot, schema
+from longcode.store.database import MICROSECOND, Database
 from longcode.store.outbox import NewOutcome, add_outcomes, move, remove
 
 
@@ -43,6 +44,13 @@ class Reported:
     reports: tuple[Report, ...]
 
 
+CODE_CHARACTERS = 64
+# How much earlier than its message a receipt may seem to be, where clocks differ.
+SKEW = timedelta(seconds=30)
+# How long before its answer is recorded a receipt may come.
+EARLY = timedelta(minutes=5)
+
+
 class ReceiptStore:
     """The statements of receipts."""
 
@@ -53,8 +61,6 @@ class ReceiptStore:
 
     async def append(self, receipts: Sequence[CarrierReceipt]) -> None:
         """Keep receipts as they were received."""
-        if not receipts:
-            return
         now = self._clock()
         rows = [
             {
@@ -63,13 +69,20 @@ class ReceiptStore:
                 "reference": receipt.reference,
                 "attempt_id": receipt.attempt_id,
                 "status": receipt.status.value,
-                "error_code": receipt.error_code,
+                "error_code": receipt.error_code and receipt.error_code[:CODE_CHARACTERS],
                 "whole_message": receipt.whole_message,
+                "sender": receipt.sender and canonical(receipt.sender),
+                "recipient": receipt.recipient and canonical(receipt.recipient),
                 "raw": receipt.raw,
                 "received_at": now,
             }
             for receipt in receipts
         ]
+        if self._database.capabilities.arrays:
+            columns = [list(column) for column in zip(*(row.values() for row in rows), strict=True)]
+            async with self._database.driver() as driver:
+                await driver.execute(receipts_hot.APPEND, *columns)
+            return
         async with self._database.write() as connection:
             await connection.execute(insert(schema.receipt), rows)
 
@@ -103,76 +116,94 @@ class ReceiptStore:
             await add_outcomes(connection, outcomes, self._clock())
 
     async def reported(self, references: Sequence[str]) -> list[Reported]:
-        """The messages that receipts with these references report on, with all their receipts."""
+        """The messages that have one of these references, with all receipts that fit them.
+
+        A receipt older than a message is not its: carriers use their references again. Where two
+        messages have a receipt's reference, it is the later one's.
+        """
         if not references:
             return []
-        outcome, receipt, message = schema.outcome.c, schema.receipt.c, schema.message.c
-        fits = and_(
-            receipt.reference == outcome.reference,
-            or_(receipt.carrier_id == outcome.carrier_id, receipt.carrier_id.is_(None)),
-        )
-        touched = (
-            select(outcome.message_id, outcome.reference)
-            .distinct()
-            .join_from(schema.outcome, schema.receipt, fits)
-            .where(outcome.reference.in_(references))
-        )
-        async with self._database.read() as connection:
-            ids: dict[UUID, set[str]] = {}
-            for message_id, reference in await connection.execute(touched):
-                ids.setdefault(message_id, set()).add(reference)
-            if not ids:
-                return []
-            heads = await connection.execute(
-                select(message.id, message.status, message.segment_count).where(message.id.in_(ids))
-            )
-            segments = await connection.execute(
-                select(outcome.message_id, outcome.segment_index, outcome.segment_total).where(
-                    outcome.message_id.in_(ids), outcome.kind == "accepted"
-                )
-            )
-            accepted: dict[UUID, set[int]] = {}
-            totals: dict[UUID, int] = {}
-            for message_id, segment_index, segment_total in segments:
-                accepted.setdefault(message_id, set()).add(segment_index)
-                totals[message_id] = segment_total
-            rows = await connection.execute(
-                select(
-                    outcome.message_id,
-                    outcome.segment_index,
-                    receipt.status,
-                    receipt.error_code,
-                    receipt.whole_message,
-                )
-                .join_from(schema.outcome, schema.receipt, fits)
-                .where(outcome.message_id.in_(ids))
-                .order_by(receipt.received_at, receipt.id)
-            )
-            reports: dict[UUID, list[Report]] = {}
-            for message_id, segment_index, status, error_code, whole_message in rows:
-                report = Report(segment_index, ReceiptStatus(status), error_code, whole_message)
-                reports.setdefault(message_id, []).append(report)
-        return [
-            Reported(
-                row.id,
-                frozenset(ids[row.id]),
-                Status(row.status),
-                totals.get(row.id, row.segment_count),  # the carrier's segmentation counts, where it is known
-                frozenset(accepted.get(row.id, ())),
-                tuple(reports.get(row.id, ())),
-            )
-            for row in heads
-        ]
+        if self._database.capabilities.arrays:
+            async with self._database.driver() as driver:
+                rows = await driver.fetch(receipts_hot.MATCH, list(references), SKEW)
+        else:
+            async with self._database.read() as connection:
+                rows = (await connection.execute(_match(references))).mappings().all()
+        return _gather(rows, frozenset(references))
 
     async def settle(self, moves: Sequence[tuple[UUID, Status, str | None]]) -> None:
-        """Move messages to the status that their receipts give; a final one leaves the queue."""
+        """Move messages to the status that their receipts give; what is settled leaves the queue."""
         groups: dict[tuple[Status, str | None], list[UUID]] = {}
         for message_id, status, error in moves:
             groups.setdefault((status, error), []).append(message_id)
+        if self._database.capabilities.arrays:
+            async with self._database.driver() as driver:
+                for (status, error), ids in groups.items():
+                    sources = [source.value for source in sources_of(status)]
+                    await driver.execute(receipts_hot.SETTLE, ids, status.value, error, sources)
+            return
         async with self._database.write() as connection:
             for (status, error), ids in groups.items():
                 await move(connection, ids, status, error, self._clock())
             await remove(connection, [message_id for message_id, _, _ in moves])
+
+    async def respell(self, receipts: Sequence[CarrierReceipt]) -> list[str]:
+        """Give receipts the spelling under which their carrier answered, where one of `alternatives` was.
+
+        The references that now fit. The parties must be the message's, where the receipt names them.
+        """
+        wanted = {form for receipt in receipts for form in receipt.alternatives}
+        if not wanted:
+            return []
+        outcome, message, receipt_row = schema.outcome.c, schema.message.c, schema.receipt.c
+        query = (
+            select(outcome.reference, outcome.carrier_id, message.recipient)
+            .join_from(schema.outcome, schema.message, message.id == outcome.message_id)
+            .where(outcome.reference.in_(wanted), outcome.reference.is_not(None))
+        )
+        async with self._database.write() as connection:
+            answered = {(row[0], row[1], canonical(row[2])) for row in await connection.execute(query)}
+            found: list[str] = []
+            for receipt in receipts:
+                for form in receipt.alternatives:
+                    if not _fits(receipt, form, answered):
+                        continue
+                    await connection.execute(
+                        update(schema.receipt)
+                        .where(receipt_row.reference == receipt.reference, receipt_row.carrier_id == receipt.carrier_id)
+                        .values(reference=form)
+                    )
+                    found.append(form)
+                    break
+        return found
+
+    async def respelled_for(self, answers: Mapping[str, Sequence[str]], carrier_id: int) -> list[str]:
+        """As `respell`, seen from the answers: receipts that came before them under another spelling.
+
+        answers: reference → its other spellings.
+        """
+        by_form = {form: reference for reference, forms in answers.items() for form in forms}
+        if not by_form:
+            return []
+        table = schema.receipt
+        query = (
+            select(table.c.id, table.c.reference)
+            .join_from(table, schema.outcome, schema.outcome.c.reference == table.c.reference, isouter=True)
+            .where(
+                table.c.reference.in_(by_form),
+                table.c.carrier_id == carrier_id,
+                table.c.received_at > self._clock() - EARLY,
+                schema.outcome.c.attempt_id.is_(None),
+            )
+        )
+        async with self._database.read() as connection:
+            early = (await connection.execute(query)).all()
+        if not early:
+            return []
+        async with self._database.write() as connection:
+            for receipt_id, form in early:
+                await connection.execute(update(table).where(table.c.id == receipt_id).values(reference=by_form[form]))
+        return [by_form[form] for _, form in early]
 
     async def unsettled(self, within: timedelta, limit: int) -> list[str]:
         """References of recent receipts whose message is not final: what a crash may have left unmatched."""
@@ -192,3 +223,76 @@ class ReceiptStore:
         )
         async with self._database.read() as connection:
             return list((await connection.execute(query)).scalars())
+
+
+def _match(references: Sequence[str]) -> Select[Any]:
+    """MATCH, for SQLite."""
+    outcome, receipt, message = schema.outcome.c, schema.receipt.c, schema.message.c
+    touched = select(outcome.message_id).where(outcome.reference.in_(references), outcome.reference.is_not(None))
+    fits = and_(
+        receipt.reference == outcome.reference,
+        or_(receipt.carrier_id == outcome.carrier_id, receipt.carrier_id.is_(None)),
+        type_coerce(receipt.received_at, BigInteger)
+        >= type_coerce(message.created_at, BigInteger) - SKEW // MICROSECOND,
+    )
+    return (
+        select(
+            message.id,
+            message.status,
+            message.segment_count,
+            message.created_at,
+            outcome.segment_index,
+            outcome.segment_total,
+            outcome.reference,
+            receipt.id.label("receipt_id"),
+            receipt.status.label("report"),
+            receipt.error_code,
+            receipt.whole_message,
+            receipt.received_at,
+        )
+        .select_from(schema.message)
+        .join(schema.outcome, outcome.message_id == message.id)
+        .join(schema.receipt, fits, isouter=True)
+        .where(message.id.in_(touched), outcome.kind == "accepted")
+    )
+
+
+def _gather(rows: Iterable[Mapping[Any, Any]], references: frozenset[str]) -> list[Reported]:
+    """One Reported a message, its reports in the order of their arrival."""
+    by_message: dict[UUID, list[Mapping[Any, Any]]] = {}
+    latest: dict[UUID, datetime] = {}
+    for row in rows:
+        by_message.setdefault(row["id"], []).append(row)
+        if row["receipt_id"] is not None:
+            known = latest.get(row["receipt_id"], row["created_at"])
+            latest[row["receipt_id"]] = max(known, row["created_at"])
+    gathered = []
+    for message_id, own in by_message.items():
+        reports = [
+            row for row in own if row["receipt_id"] is not None and latest[row["receipt_id"]] == row["created_at"]
+        ]
+        reports.sort(key=lambda row: (row["received_at"], row["receipt_id"]))
+        first = own[0]
+        gathered.append(
+            Reported(
+                message_id=message_id,
+                references=frozenset(row["reference"] for row in reports) & references,
+                status=Status(first["status"]),
+                segment_count=first["segment_total"],
+                accepted_segments=frozenset(row["segment_index"] for row in own),
+                reports=tuple(
+                    Report(row["segment_index"], ReceiptStatus(row["report"]), row["error_code"], row["whole_message"])
+                    for row in reports
+                ),
+            )
+        )
+    return gathered
+
+
+def _fits(receipt: CarrierReceipt, form: str, answered: set[tuple[str, int, str]]) -> bool:
+    """True where a segment was answered under `form` by the receipt's carrier, to the receipt's recipient."""
+    recipient = receipt.recipient and canonical(receipt.recipient)
+    return any(
+        reference == form and carrier_id == receipt.carrier_id and recipient in (None, to)
+        for reference, carrier_id, to in answered
+    )

@@ -1,6 +1,6 @@
 """Every table, once, for both databases. Migrations follow it; a test holds them together.
 
-Hot tables (message, outbox, attempt, outcome, receipt, idempotency, mailbox) have no foreign
+Hot tables (message, outbox, attempt, outcome, receipt, idempotency, mailbox, inbound_*) have no foreign
 keys among themselves: they are written together in one transaction, and each check would cost
 an index look-up a row. What is append-only says so.
 """
@@ -139,6 +139,16 @@ route = Table(
     Column("priority", Integer, nullable=False),
 )
 
+# What a process that has a carrier's links said of them last; it says so every second.
+carrier_status = Table(
+    "carrier_status",
+    metadata,
+    Column("carrier_id", BigInteger, primary_key=True),
+    Column("process", Text, primary_key=True),
+    Column("status", JSON, nullable=False),
+    Column("updated_at", Instant, nullable=False),
+)
+
 # The wide row. Its updates (status, error) touch no index; the carrier's reference is in `outcome`.
 message = Table(
     "message",
@@ -158,6 +168,8 @@ message = Table(
     Column("error", String(64)),
     Column("created_at", Instant, nullable=False),
     Column("updated_at", Instant, nullable=False),
+    # Newest first, for whoever lists an account's messages: every insert goes to the account's last page of it.
+    Index("ix_message_account_id", "account_id", "id"),
     # A conversation is read from both sides; mailbox messages are in none.
     Index(
         "ix_message_sender",
@@ -180,7 +192,8 @@ message = Table(
     postgresql_with={"fillfactor": 60},
 )
 
-# Kept for as long as the key must be remembered.
+# Kept for as long as the key must be remembered. Account 0 is nobody's: under it, for a day, are the carriers'
+# deliveries, because a repeated one must be known even if its number has changed hands.
 idempotency = Table(
     "idempotency",
     metadata,
@@ -189,6 +202,12 @@ idempotency = Table(
     Column("fingerprint", LargeBinary, nullable=False),
     Column("message_id", Uuid, nullable=False),
     Column("created_at", Instant, nullable=False),
+    Index(
+        "ix_idempotency_delivery",
+        "created_at",
+        postgresql_where=text("account_id = 0"),
+        sqlite_where=text("account_id = 0"),
+    ),
 )
 
 # One narrow row for each message that still has to reach a carrier; deleted at its end.
@@ -243,9 +262,17 @@ outcome = Table(
         postgresql_where=text("reference IS NOT NULL"),
         sqlite_where=text("reference IS NOT NULL"),
     ),
+    Index(
+        "ix_outcome_unconfirmed",
+        "carrier_id",
+        "ended_at",
+        postgresql_where=text("kind = 'unconfirmed'"),
+        sqlite_where=text("kind = 'unconfirmed'"),
+    ),
 )
 
-# Append-only: every receipt as it was received, known or not.
+# Append-only: every receipt as it was received, known or not. `raw` keeps the reference as it came;
+# `reference` takes the spelling of the answer that it belongs to.
 receipt = Table(
     "receipt",
     metadata,
@@ -256,10 +283,22 @@ receipt = Table(
     Column("status", String(12), nullable=False),
     Column("error_code", String(64)),
     Column("whole_message", Boolean, nullable=False),
+    Column("sender", Text),
+    Column("recipient", Text),
     Column("raw", Text, nullable=False),
     Column("received_at", Instant, nullable=False),
     Index("ix_receipt_reference", "reference"),
     Index("ix_receipt_received_at", "received_at", "id"),
+)
+
+# Receipts that fit no message so far: what the operator looks through, and what an unconfirmed
+# attempt may still be proven by.
+stray_receipt = Table(
+    "stray_receipt",
+    metadata,
+    Column("receipt_id", Uuid, primary_key=True),
+    Column("received_at", Instant, nullable=False),
+    Index("ix_stray_receipt_received_at", "received_at", "receipt_id"),
 )
 
 # What may be fetched, by whom, and whether it was. (sender, recipient, at) names one message.
@@ -280,6 +319,73 @@ mailbox = Table(
         "at",
         postgresql_where=text("fetched_at IS NULL"),
         sqlite_where=text("fetched_at IS NULL"),
+    ),
+)
+
+# The parts of one message that a carrier delivers one by one. Open while some are missing; closed for ever once
+# they are all there or time is over; delivered once it is a message. Kept a while, so that a repeated part is known.
+inbound_set = Table(
+    "inbound_set",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("carrier_id", BigInteger, nullable=False),
+    Column("sender", Text, nullable=False),
+    Column("recipient", Text, nullable=False),
+    Column("reference", Integer, nullable=False),
+    Column("total", SmallInteger, nullable=False),
+    Column("started_at", Instant, nullable=False),
+    Column("closed_at", Instant),
+    Column("delivered_at", Instant),
+    Index(
+        "uq_inbound_set_open",
+        "carrier_id",
+        "sender",
+        "recipient",
+        "reference",
+        "total",
+        unique=True,
+        postgresql_where=text("closed_at IS NULL"),
+        sqlite_where=text("closed_at IS NULL"),
+    ),
+    Index(
+        "ix_inbound_set_due",
+        "started_at",
+        "id",
+        postgresql_where=text("delivered_at IS NULL"),
+        sqlite_where=text("delivered_at IS NULL"),
+    ),
+    Index("ix_inbound_set_delivered_at", "delivered_at"),
+)
+
+inbound_part = Table(
+    "inbound_part",
+    metadata,
+    Column("carrier_id", BigInteger, primary_key=True),
+    Column("fingerprint", LargeBinary, primary_key=True),  # of the delivery: a repeat is no second row
+    Column("set_id", Uuid, nullable=False),
+    Column("part_index", SmallInteger, nullable=False),  # from 0
+    Column("text", LargeBinary, nullable=False),  # UTF-16, for a part may begin or end within a character
+    Column("received_at", Instant, nullable=False),
+    UniqueConstraint("set_id", "part_index"),
+)
+
+# What came to a number that nobody owns, for the operator to see.
+inbound_unowned = Table(
+    "inbound_unowned",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("carrier_id", BigInteger, nullable=False),
+    Column("sender", Text, nullable=False),
+    Column("recipient", Text, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("partial", Boolean, nullable=False),
+    Column("received_at", Instant, nullable=False),
+    Column("delivery", Text, unique=True),  # tells a repeat; NULL once none is to be expected
+    Index(
+        "ix_inbound_unowned_fresh",
+        "received_at",
+        postgresql_where=text("delivery IS NOT NULL"),
+        sqlite_where=text("delivery IS NOT NULL"),
     ),
 )
 

@@ -45,6 +45,14 @@ def upgrade() -> None:
         sa.UniqueConstraint("name", name=op.f("uq_carrier_name")),
     )
     op.create_table(
+        "carrier_status",
+        sa.Column("carrier_id", sa.BigInteger(), nullable=False),
+        sa.Column("process", sa.Text(), nullable=False),
+        sa.Column("status", sa.JSON(), nullable=False),
+        sa.Column("updated_at", Instant(), nullable=False),
+        sa.PrimaryKeyConstraint("carrier_id", "process", name=op.f("pk_carrier_status")),
+    )
+    op.create_table(
         "catalog_version",
         sa.Column("id", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("version", sa.BigInteger(), nullable=False),
@@ -58,6 +66,76 @@ def upgrade() -> None:
         sa.Column("message_id", sa.Uuid(), nullable=False),
         sa.Column("created_at", Instant(), nullable=False),
         sa.PrimaryKeyConstraint("account_id", "key", name=op.f("pk_idempotency")),
+    )
+    op.create_index(
+        "ix_idempotency_delivery",
+        "idempotency",
+        ["created_at"],
+        unique=False,
+        postgresql_where=sa.text("account_id = 0"),
+        sqlite_where=sa.text("account_id = 0"),
+    )
+    op.create_table(
+        "inbound_part",
+        sa.Column("carrier_id", sa.BigInteger(), nullable=False),
+        sa.Column("fingerprint", sa.LargeBinary(), nullable=False),
+        sa.Column("set_id", sa.Uuid(), nullable=False),
+        sa.Column("part_index", sa.SmallInteger(), nullable=False),
+        sa.Column("text", sa.LargeBinary(), nullable=False),
+        sa.Column("received_at", Instant(), nullable=False),
+        sa.PrimaryKeyConstraint("carrier_id", "fingerprint", name=op.f("pk_inbound_part")),
+        sa.UniqueConstraint("set_id", "part_index", name=op.f("uq_inbound_part_set_id_part_index")),
+    )
+    op.create_table(
+        "inbound_set",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("carrier_id", sa.BigInteger(), nullable=False),
+        sa.Column("sender", sa.Text(), nullable=False),
+        sa.Column("recipient", sa.Text(), nullable=False),
+        sa.Column("reference", sa.Integer(), nullable=False),
+        sa.Column("total", sa.SmallInteger(), nullable=False),
+        sa.Column("started_at", Instant(), nullable=False),
+        sa.Column("closed_at", Instant(), nullable=True),
+        sa.Column("delivered_at", Instant(), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_inbound_set")),
+    )
+    op.create_index("ix_inbound_set_delivered_at", "inbound_set", ["delivered_at"], unique=False)
+    op.create_index(
+        "ix_inbound_set_due",
+        "inbound_set",
+        ["started_at", "id"],
+        unique=False,
+        postgresql_where=sa.text("delivered_at IS NULL"),
+        sqlite_where=sa.text("delivered_at IS NULL"),
+    )
+    op.create_index(
+        "uq_inbound_set_open",
+        "inbound_set",
+        ["carrier_id", "sender", "recipient", "reference", "total"],
+        unique=True,
+        postgresql_where=sa.text("closed_at IS NULL"),
+        sqlite_where=sa.text("closed_at IS NULL"),
+    )
+    op.create_table(
+        "inbound_unowned",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("carrier_id", sa.BigInteger(), nullable=False),
+        sa.Column("sender", sa.Text(), nullable=False),
+        sa.Column("recipient", sa.Text(), nullable=False),
+        sa.Column("text", sa.Text(), nullable=False),
+        sa.Column("partial", sa.Boolean(), nullable=False),
+        sa.Column("received_at", Instant(), nullable=False),
+        sa.Column("delivery", sa.Text(), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_inbound_unowned")),
+        sa.UniqueConstraint("delivery", name=op.f("uq_inbound_unowned_delivery")),
+    )
+    op.create_index(
+        "ix_inbound_unowned_fresh",
+        "inbound_unowned",
+        ["received_at"],
+        unique=False,
+        postgresql_where=sa.text("delivery IS NOT NULL"),
+        sqlite_where=sa.text("delivery IS NOT NULL"),
     )
     op.create_table(
         "mailbox",
@@ -97,6 +175,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_message")),
         postgresql_with={"fillfactor": 60},
     )
+    op.create_index("ix_message_account_id", "message", ["account_id", "id"], unique=False)
     op.create_index(
         "ix_message_recipient",
         "message",
@@ -152,6 +231,14 @@ def upgrade() -> None:
         postgresql_where=sa.text("reference IS NOT NULL"),
         sqlite_where=sa.text("reference IS NOT NULL"),
     )
+    op.create_index(
+        "ix_outcome_unconfirmed",
+        "outcome",
+        ["carrier_id", "ended_at"],
+        unique=False,
+        postgresql_where=sa.text("kind = 'unconfirmed'"),
+        sqlite_where=sa.text("kind = 'unconfirmed'"),
+    )
     op.create_table(
         "receipt",
         sa.Column("id", sa.Uuid(), nullable=False),
@@ -161,6 +248,8 @@ def upgrade() -> None:
         sa.Column("status", sa.String(length=12), nullable=False),
         sa.Column("error_code", sa.String(length=64), nullable=True),
         sa.Column("whole_message", sa.Boolean(), nullable=False),
+        sa.Column("sender", sa.Text(), nullable=True),
+        sa.Column("recipient", sa.Text(), nullable=True),
         sa.Column("raw", sa.Text(), nullable=False),
         sa.Column("received_at", Instant(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_receipt")),
@@ -216,6 +305,13 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("message_id", name=op.f("pk_stop_request")),
     )
     op.create_index("ix_stop_request_requested_at", "stop_request", ["requested_at"], unique=False)
+    op.create_table(
+        "stray_receipt",
+        sa.Column("receipt_id", sa.Uuid(), nullable=False),
+        sa.Column("received_at", Instant(), nullable=False),
+        sa.PrimaryKeyConstraint("receipt_id", name=op.f("pk_stray_receipt")),
+    )
+    op.create_index("ix_stray_receipt_received_at", "stray_receipt", ["received_at", "receipt_id"], unique=False)
     op.create_table(
         "api_key",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),

@@ -1,0 +1,35 @@
+"""The hot statements of receipts on PostgreSQL; the rules of `longcode.store.outbox_hot` hold here too."""
+
+from __future__ import annotations
+
+APPEND = """
+INSERT INTO receipt (id, carrier_id, reference, attempt_id, status, error_code, whole_message,
+                     sender, recipient, raw, received_at)
+SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::text[], $4::uuid[], $5::text[], $6::text[], $7::boolean[],
+                     $8::text[], $9::text[], $10::text[], $11::timestamptz[])
+"""
+
+# For each message that has one of these references: its accepted segments, each with its receipts.
+MATCH = """
+SELECT m.id, m.status, m.segment_count, m.created_at, o.segment_index, o.segment_total, o.reference,
+       r.id AS receipt_id, r.status AS report, r.error_code, r.whole_message, r.received_at
+  FROM (SELECT DISTINCT message_id FROM outcome
+         WHERE reference IS NOT NULL AND reference = ANY($1::text[]) OFFSET 0) AS touched
+ CROSS JOIN LATERAL (
+       SELECT id, status, segment_count, created_at FROM message WHERE id = touched.message_id OFFSET 0) AS m
+ CROSS JOIN LATERAL (
+       SELECT segment_index, segment_total, reference, carrier_id FROM outcome
+        WHERE message_id = touched.message_id AND kind = 'accepted' OFFSET 0) AS o
+  LEFT JOIN LATERAL (
+       SELECT id, status, error_code, whole_message, received_at FROM receipt
+        WHERE reference = o.reference AND (carrier_id = o.carrier_id OR carrier_id IS NULL)
+          AND received_at >= m.created_at - $2::interval OFFSET 0) AS r ON true
+"""
+
+SETTLE = """
+WITH moved AS (
+    UPDATE message SET status = $2, error = $3, updated_at = clock_timestamp()
+     WHERE id = ANY($1::uuid[]) AND status = ANY($4::text[])
+)
+DELETE FROM outbox WHERE message_id = ANY($1::uuid[])
+"""
