@@ -192,7 +192,7 @@ message = Table(
     postgresql_with={"fillfactor": 60},
 )
 
-# Kept for as long as the key must be remembered. Account 0 is nobody's: under it, for a day, are the carriers'
+# Kept for as long as the key must be remembered. Account 0 is nobody's: under it, for a while, are the carriers'
 # deliveries, because a repeated one must be known even if its number has changed hands.
 idempotency = Table(
     "idempotency",
@@ -364,7 +364,8 @@ inbound_part = Table(
     Column("fingerprint", LargeBinary, primary_key=True),  # of the delivery: a repeat is no second row
     Column("set_id", Uuid, nullable=False),
     Column("part_index", SmallInteger, nullable=False),  # from 0
-    Column("text", LargeBinary, nullable=False),  # UTF-16, for a part may begin or end within a character
+    Column("encoding", String(8), nullable=False),
+    Column("octets", LargeBinary, nullable=False),  # a part may begin or end within a character
     Column("received_at", Instant, nullable=False),
     UniqueConstraint("set_id", "part_index"),
 )

@@ -1,0 +1,399 @@
+"""What carriers deliver, before it is a message: parts that wait for each other, and messages to nobody.
+
+Everybody who adds to a set of parts holds the lock of its name, so that exactly one sees it complete. Closing
+is for ever: what comes later begins another set.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy import Table, delete, insert, select, text, tuple_, update
+from sqlalchemy.dialects.postgresql import insert as postgresql_insert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from longcode.carriers.port import InboundPart, InboundSms
+from longcode.domain.clock import Clock, MintId
+from longcode.encoding.segments import Encoding
+from longcode.store import schema
+from longcode.store.database import Database
+
+# The account of the idempotency keys that carriers' deliveries have: no tenant's.
+DELIVERIES: Final = 0
+PURGE_ROWS: Final = 1000
+
+_set: Final = schema.inbound_set.c
+_part: Final = schema.inbound_part.c
+_unowned: Final = schema.inbound_unowned.c
+
+# Carrier, sender, recipient, reference, total: what the parts of one message have in common.
+SetName = tuple[int, str, str, int, int]
+NAME: Final = (_set.carrier_id, _set.sender, _set.recipient, _set.reference, _set.total)
+
+# The array decides the order in which locks are taken, the same in every process.
+LOCK: Final = text("SELECT pg_advisory_xact_lock(name) FROM unnest(CAST(:names AS bigint[])) AS name")
+
+# The predicate of its index must be there word by word, not as a bound value, for the index to be used.
+_DELIVERY_KEY: Final = text("account_id = 0")
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """What one part says. index: from 0."""
+
+    index: int
+    encoding: Encoding
+    octets: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartSet:
+    """The parts of one message, all that there will be, in order. started_at: when the first one came."""
+
+    id: UUID
+    carrier_id: int
+    sender: str
+    recipient: str
+    total: int
+    started_at: datetime
+    pieces: tuple[Piece, ...]
+
+    @property
+    def partial(self) -> bool:
+        """True where some never came."""
+        return len(self.pieces) < self.total
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unowned:
+    """A message to a number that nobody owns."""
+
+    id: UUID
+    carrier_id: int
+    sender: str
+    recipient: str
+    text: str
+    partial: bool
+    received_at: datetime
+
+
+@dataclass(slots=True)
+class _Open:
+    """A set while parts are added to it. stored: it has its row."""
+
+    id: UUID
+    name: SetName
+    started_at: datetime
+    stored: bool
+    pieces: dict[int, Piece] = field(default_factory=dict)
+    closed: bool = False
+
+
+@dataclass(slots=True)
+class _Plan:
+    """What becomes of a batch of parts. due: sets that are closed and not delivered."""
+
+    sets: list[_Open] = field(default_factory=list)
+    parts: list[dict[str, Any]] = field(default_factory=list)
+    due: set[UUID] = field(default_factory=set)
+
+
+class ArrivalStore:
+    """The statements of what carriers deliver."""
+
+    def __init__(self, database: Database, clock: Clock, mint_id: MintId) -> None:
+        self._database = database
+        self._clock = clock
+        self._mint_id = mint_id
+
+    async def keep(self, parts: Sequence[InboundSms], *, patience: timedelta) -> list[PartSet]:
+        """Keep parts, each once; the sets among theirs that are closed and not delivered.
+
+        A set closes when its last part is there, when a part comes later than `patience` after its first, or
+        when one contradicts it: then the sender used its reference again. Every one has `part`.
+        """
+        names = {_name(sms) for sms in parts}
+        async with self._database.write() as connection:
+            await self._lock(connection, names)
+            seen = await _seen(connection, parts)
+            opened = await _opened(connection, names)
+            plan = self._plan(parts, seen, opened, patience)
+            await self._store(connection, plan)
+            return await _read_sets(connection, plan.due)
+
+    async def close_overdue(self, before: datetime, limit: int) -> None:
+        """Close the sets, oldest first, whose first part came before that instant."""
+        waiting = (
+            select(_set.id)
+            .where(_set.delivered_at.is_(None), _set.closed_at.is_(None), _set.started_at < before)
+            .order_by(_set.started_at, _set.id)
+            .limit(limit)
+            .with_for_update(skip_locked=True)
+        )
+        async with self._database.write() as connection:
+            ids = (await connection.scalars(waiting)).all()
+            await self._close(connection, ids)
+
+    async def undelivered(self, limit: int) -> list[PartSet]:
+        """Sets that are closed and not delivered, oldest first."""
+        query = (
+            select(_set.id)
+            .where(_set.delivered_at.is_(None), _set.closed_at.is_not(None))
+            .order_by(_set.started_at, _set.id)
+            .limit(limit)
+        )
+        async with self._database.read() as connection:
+            return await _read_sets(connection, (await connection.scalars(query)).all())
+
+    async def finish(self, set_id: UUID, message_id: UUID | None, *, error: str | None) -> None:
+        """Note that a set is delivered, as a message (with this error) or as an unowned one; harmless when repeated."""
+        now = self._clock()
+        async with self._database.write() as connection:
+            if message_id is not None and error is not None:
+                message = schema.message
+                await connection.execute(update(message).where(message.c.id == message_id).values(error=error))
+            await connection.execute(
+                update(schema.inbound_set)
+                .where(_set.id == set_id, _set.delivered_at.is_(None))
+                .values(delivered_at=now)
+            )
+
+    async def keep_unowned(self, unowned: Unowned, delivery: str) -> None:
+        """Keep a message to nobody, once for each delivery."""
+        row = {
+            "id": unowned.id,
+            "carrier_id": unowned.carrier_id,
+            "sender": unowned.sender,
+            "recipient": unowned.recipient,
+            "text": unowned.text,
+            "partial": unowned.partial,
+            "received_at": unowned.received_at,
+            "delivery": delivery,
+        }
+        async with self._database.write() as connection:
+            insert_ = sqlite_insert if self._database.is_sqlite else postgresql_insert
+            await connection.execute(insert_(schema.inbound_unowned).on_conflict_do_nothing(), row)
+
+    async def unowned(self, limit: int, after: UUID | None = None) -> list[Unowned]:
+        """Messages to nobody, in the order of their arrival; the page behind the one with this id."""
+        query = (
+            select(
+                _unowned.id,
+                _unowned.carrier_id,
+                _unowned.sender,
+                _unowned.recipient,
+                _unowned.text,
+                _unowned.partial,
+                _unowned.received_at,
+            )
+            .order_by(_unowned.id)
+            .limit(limit)
+        )
+        if after is not None:
+            query = query.where(_unowned.id > after)
+        async with self._database.read() as connection:
+            return [Unowned(**row) for row in (await connection.execute(query)).mappings()]
+
+    async def purge(self, *, keys_before: datetime, sets_before: datetime) -> None:
+        """Forget deliveries that came before one instant, and sets that were delivered before the other."""
+        while await self._forget_sets(sets_before) == PURGE_ROWS:
+            pass
+        while await self._forget_keys(keys_before) == PURGE_ROWS:
+            pass
+        async with self._database.write() as connection:
+            await connection.execute(
+                update(schema.inbound_unowned)
+                .where(_unowned.received_at < keys_before, _unowned.delivery.is_not(None))
+                .values(delivery=None)
+            )
+
+    async def _forget_sets(self, before: datetime) -> int:
+        query = select(_set.id).where(_set.delivered_at < before).limit(PURGE_ROWS).with_for_update(skip_locked=True)
+        async with self._database.write() as connection:
+            ids = (await connection.scalars(query)).all()
+            if ids:
+                await connection.execute(delete(schema.inbound_part).where(_part.set_id.in_(ids)))
+                await connection.execute(delete(schema.inbound_set).where(_set.id.in_(ids)))
+        return len(ids)
+
+    async def _forget_keys(self, before: datetime) -> int:
+        table = schema.idempotency
+        query = (
+            select(table.c.key)
+            .where(_DELIVERY_KEY, table.c.created_at < before)
+            .limit(PURGE_ROWS)
+            .with_for_update(skip_locked=True)
+        )
+        async with self._database.write() as connection:
+            keys = (await connection.scalars(query)).all()
+            if keys:
+                await connection.execute(delete(table).where(table.c.account_id == DELIVERIES, table.c.key.in_(keys)))
+        return len(keys)
+
+    async def _lock(self, connection: AsyncConnection, names: Collection[SetName]) -> None:
+        """Hold the names of these sets until the transaction ends. SQLite has one writer anyway."""
+        if self._database.capabilities.shared:
+            await connection.execute(LOCK, {"names": sorted(_lock_number(name) for name in names)})
+
+    def _plan(
+        self,
+        parts: Sequence[InboundSms],
+        seen: Mapping[tuple[int, bytes], UUID | None],
+        opened: dict[SetName, _Open],
+        patience: timedelta,
+    ) -> _Plan:
+        """Give each part its set; nothing is stored yet."""
+        now = self._clock()
+        plan = _Plan(sets=list(opened.values()))
+        taken = dict(seen)
+        for sms in parts:
+            delivery = (sms.carrier_id, sms.fingerprint)
+            if delivery in taken:
+                if (waiting := taken[delivery]) is not None:
+                    plan.due.add(waiting)
+                continue
+            name, piece = _name(sms), _piece(sms)
+            current = opened.get(name)
+            if current is not None and current.pieces.get(piece.index) == piece:
+                continue  # a repeat, though the carrier dressed it otherwise
+            if current is not None and (piece.index in current.pieces or current.started_at < now - patience):
+                current.closed = True
+                current = None
+            if current is None:
+                current = opened[name] = _Open(self._mint_id(), name, now, stored=False)
+                plan.sets.append(current)
+            current.pieces[piece.index] = piece
+            taken[delivery] = None
+            plan.parts.append(
+                {
+                    "carrier_id": sms.carrier_id,
+                    "fingerprint": sms.fingerprint,
+                    "set_id": current.id,
+                    "part_index": piece.index,
+                    "encoding": piece.encoding.value,
+                    "octets": piece.octets,
+                    "received_at": now,
+                }
+            )
+            if len(current.pieces) == _place(sms).total:
+                current.closed = True
+                del opened[name]
+        plan.due |= {one.id for one in plan.sets if one.closed}
+        return plan
+
+    async def _store(self, connection: AsyncConnection, plan: _Plan) -> None:
+        # Closed first: only one set of a name may be open.
+        await self._close(connection, [one.id for one in plan.sets if one.closed and one.stored])
+        now = self._clock()
+        names = [column.name for column in NAME]
+        sets = [
+            {
+                **dict(zip(names, one.name, strict=True)),
+                "id": one.id,
+                "started_at": one.started_at,
+                "closed_at": now if one.closed else None,
+            }
+            for one in plan.sets
+            if not one.stored
+        ]
+        await _insert(connection, schema.inbound_set, sets)
+        await _insert(connection, schema.inbound_part, plan.parts)
+
+    async def _close(self, connection: AsyncConnection, ids: Sequence[UUID]) -> None:
+        if ids:
+            await connection.execute(
+                update(schema.inbound_set)
+                .where(_set.id.in_(ids), _set.closed_at.is_(None))
+                .values(closed_at=self._clock())
+            )
+
+
+async def _seen(connection: AsyncConnection, parts: Sequence[InboundSms]) -> dict[tuple[int, bytes], UUID | None]:
+    """Deliveries that are there already; with the id of their set where that is closed and not delivered."""
+    deliveries = [(sms.carrier_id, sms.fingerprint) for sms in parts]
+    query = (
+        select(_part.carrier_id, _part.fingerprint, _set.id, _set.closed_at, _set.delivered_at)
+        .join_from(schema.inbound_part, schema.inbound_set, _set.id == _part.set_id)
+        .where(tuple_(_part.carrier_id, _part.fingerprint).in_(deliveries))
+    )
+    return {
+        (row.carrier_id, row.fingerprint): row.id if row.closed_at is not None and row.delivered_at is None else None
+        for row in await connection.execute(query)
+    }
+
+
+async def _opened(connection: AsyncConnection, names: Collection[SetName]) -> dict[SetName, _Open]:
+    """The open sets with these names, locked against those who would close them for their age."""
+    query = (
+        select(_set.id, *NAME, _set.started_at)
+        .where(tuple_(*NAME).in_(list(names)), _set.closed_at.is_(None))
+        .with_for_update()
+    )
+    opened: dict[UUID, _Open] = {}
+    for set_id, *name, started_at in await connection.execute(query):
+        opened[set_id] = _Open(set_id, (name[0], name[1], name[2], name[3], name[4]), started_at, stored=True)
+    if opened:
+        for set_id, pieces in (await _read_pieces(connection, opened)).items():
+            opened[set_id].pieces = {piece.index: piece for piece in pieces}
+    return {one.name: one for one in opened.values()}
+
+
+async def _read_sets(connection: AsyncConnection, ids: Collection[UUID]) -> list[PartSet]:
+    """The sets with these ids, in the order of their beginning."""
+    if not ids:
+        return []
+    pieces = await _read_pieces(connection, ids)
+    query = (
+        select(_set.id, _set.carrier_id, _set.sender, _set.recipient, _set.total, _set.started_at)
+        .where(_set.id.in_(ids))
+        .order_by(_set.started_at, _set.id)
+    )
+    return [
+        PartSet(**row, pieces=tuple(pieces.get(row["id"], ()))) for row in (await connection.execute(query)).mappings()
+    ]
+
+
+async def _read_pieces(connection: AsyncConnection, ids: Collection[UUID]) -> dict[UUID, list[Piece]]:
+    """What the parts of these sets say, in order."""
+    pieces: dict[UUID, list[Piece]] = {}
+    query = (
+        select(_part.set_id, _part.part_index, _part.encoding, _part.octets)
+        .where(_part.set_id.in_(ids))
+        .order_by(_part.set_id, _part.part_index)
+    )
+    for set_id, index, encoding, octets in await connection.execute(query):
+        pieces.setdefault(set_id, []).append(Piece(index, Encoding(encoding), octets))
+    return pieces
+
+
+async def _insert(connection: AsyncConnection, table: Table, rows: Sequence[dict[str, Any]]) -> None:
+    if rows:
+        await connection.execute(insert(table), rows)
+
+
+def _place(sms: InboundSms) -> InboundPart:
+    assert sms.part is not None
+    return sms.part
+
+
+def _name(sms: InboundSms) -> SetName:
+    place = _place(sms)
+    return sms.carrier_id, sms.sender, sms.recipient, place.reference, place.total
+
+
+def _lock_number(name: SetName) -> int:
+    digest = hashlib.blake2b(repr(name).encode(), digest_size=8, person=b"inbound_set").digest()
+    return int.from_bytes(digest, "big", signed=True)
+
+
+def _piece(sms: InboundSms) -> Piece:
+    """What a part says, in octets: the carrier's where it gave them, for only those can be joined faithfully."""
+    if sms.encoding is not None and sms.octets:
+        return Piece(_place(sms).index, sms.encoding, sms.octets)
+    return Piece(_place(sms).index, Encoding.UCS2, sms.text.encode("utf-16-be", "surrogatepass"))
