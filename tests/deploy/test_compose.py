@@ -134,6 +134,14 @@ def test_every_setting_exists(file: File) -> None:
 
 
 @each_file
+def test_all_processes_seal_with_one_key(file: File) -> None:
+    for name in OURS:
+        service = file.services[name]
+        given = service.environment.get("LONGCODE_SECRET_KEY_FILE")
+        assert given == "/run/secrets/longcode_secret_key" or service.raw["volumes"] == ["longcode:/data"], name
+
+
+@each_file
 def test_a_draining_process_is_given_its_time(file: File) -> None:
     for name in OURS:
         raw = file.services[name].raw
