@@ -329,6 +329,20 @@ async def test_a_part_that_is_repeated_when_all_is_delivered_begins_nothing(desk
     assert await desk.texts() == [("one two", None)]
 
 
+async def test_a_part_that_is_repeated_late_and_in_other_clothes_is_no_message(desk: Desk) -> None:
+    await desk.take(*cut("one ", "two"))
+    _, again = cut("one ", "two")
+    await desk.take(again)
+    await desk.sweep_after(PARTS_TIMEOUT + SECOND)
+    assert await desk.texts() == [("one two", None)]
+
+
+async def test_the_same_long_words_again_are_another_message(desk: Desk) -> None:
+    await desk.take(*cut("one ", "two"))
+    await desk.take(*cut("one ", "two"))
+    assert await desk.texts() == [("one two", None), ("one two", None)]
+
+
 async def test_processes_that_get_the_parts_between_them_make_one_message(database_url: str) -> None:
     async with AsyncExitStack() as stack:
         worlds = [await stack.enter_async_context(open_world(database_url)) for _ in range(3)]

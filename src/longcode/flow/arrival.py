@@ -102,6 +102,10 @@ class Arrivals:
             await _all([self._deliver_set(due) for due in await self._store.keep(parts, patience=PARTS_TIMEOUT)])
 
     async def _deliver_set(self, parts: PartSet) -> None:
+        if parts.partial and await self._store.tells_nothing_new(parts):
+            # A carrier repeated a part when its message was complete, and dressed it as another delivery.
+            await self._store.finish(parts.id, None, error=None)
+            return
         message_id = await self._deliver(
             _Arrived(
                 delivery=f"mo-set:{parts.id}",

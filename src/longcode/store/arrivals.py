@@ -60,6 +60,7 @@ class PartSet:
     carrier_id: int
     sender: str
     recipient: str
+    reference: int
     total: int
     started_at: datetime
     pieces: tuple[Piece, ...]
@@ -151,8 +152,19 @@ class ArrivalStore:
         async with self._database.read() as connection:
             return await _read_sets(connection, (await connection.scalars(query)).all())
 
+    async def tells_nothing_new(self, parts: PartSet) -> bool:
+        """True where another set of the same name, delivered lately, says all that this one says."""
+        others = (
+            select(_set.id)
+            .where(*(column == value for column, value in zip(NAME, _name_of(parts), strict=True)))
+            .where(_set.id != parts.id, _set.delivered_at.is_not(None))
+        )
+        async with self._database.read() as connection:
+            told = await _read_pieces(connection, (await connection.scalars(others)).all())
+        return any(set(parts.pieces) <= set(pieces) for pieces in told.values())
+
     async def finish(self, set_id: UUID, message_id: UUID | None, *, error: str | None) -> None:
-        """Note that a set is delivered, as a message (with this error) or as an unowned one; harmless when repeated."""
+        """Note that a set needs no more: it is a message (with this error), or else is dealt with. May be repeated."""
         now = self._clock()
         async with self._database.write() as connection:
             if message_id is not None and error is not None:
@@ -349,11 +361,7 @@ async def _read_sets(connection: AsyncConnection, ids: Collection[UUID]) -> list
     if not ids:
         return []
     pieces = await _read_pieces(connection, ids)
-    query = (
-        select(_set.id, _set.carrier_id, _set.sender, _set.recipient, _set.total, _set.started_at)
-        .where(_set.id.in_(ids))
-        .order_by(_set.started_at, _set.id)
-    )
+    query = select(_set.id, *NAME, _set.started_at).where(_set.id.in_(ids)).order_by(_set.started_at, _set.id)
     return [
         PartSet(**row, pieces=tuple(pieces.get(row["id"], ()))) for row in (await connection.execute(query)).mappings()
     ]
@@ -385,6 +393,10 @@ def _place(sms: InboundSms) -> InboundPart:
 def _name(sms: InboundSms) -> SetName:
     place = _place(sms)
     return sms.carrier_id, sms.sender, sms.recipient, place.reference, place.total
+
+
+def _name_of(parts: PartSet) -> SetName:
+    return parts.carrier_id, parts.sender, parts.recipient, parts.reference, parts.total
 
 
 def _lock_number(name: SetName) -> int:

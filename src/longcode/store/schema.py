@@ -355,6 +355,7 @@ inbound_set = Table(
         sqlite_where=text("delivered_at IS NULL"),
     ),
     Index("ix_inbound_set_delivered_at", "delivered_at"),
+    Index("ix_inbound_set_sender", "sender", "recipient", "reference"),
 )
 
 inbound_part = Table(

@@ -109,6 +109,7 @@ def upgrade() -> None:
         postgresql_where=sa.text("delivered_at IS NULL"),
         sqlite_where=sa.text("delivered_at IS NULL"),
     )
+    op.create_index("ix_inbound_set_sender", "inbound_set", ["sender", "recipient", "reference"], unique=False)
     op.create_index(
         "uq_inbound_set_open",
         "inbound_set",
