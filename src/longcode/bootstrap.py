@@ -13,6 +13,7 @@ from longcode.expiring.port import Expiring
 from longcode.expiring.redis import RedisExpiring
 from longcode.expiring.sql import SqlExpiring
 from longcode.flow.accept import Accept
+from longcode.flow.arrival import Arrivals
 from longcode.flow.catalog import CatalogCache
 from longcode.flow.identity import Verifier
 from longcode.flow.inbound import Inbound
@@ -23,6 +24,7 @@ from longcode.flow.receipt import Receipts
 from longcode.flow.stops import Stops
 from longcode.settings import Settings
 from longcode.store.accounts import AccountStore
+from longcode.store.arrivals import ArrivalStore
 from longcode.store.catalog import CatalogStore
 from longcode.store.conversations import ConversationStore
 from longcode.store.database import Database
@@ -60,6 +62,7 @@ class Product:
     receipts: Receipts
     outbox: OutboxStore
     stops: Stops
+    arrivals: Arrivals
 
 
 def ignore_kick(_job: str) -> None:
@@ -141,6 +144,9 @@ async def running(settings: Settings, *, kick: Kick = ignore_kick, clock: Clock 
                 requests=StopStore(database),
                 clock=clock,
                 stop_ttl_seconds=settings.stop_ttl_seconds,
+            ),
+            arrivals=Arrivals(
+                intake=intake, store=ArrivalStore(database, clock, mint_id), clock=clock, mint_id=mint_id
             ),
             mailbox=Mailbox(intake=intake, distinct_clock=DistinctClock(clock), mint_id=mint_id),
         )

@@ -30,6 +30,7 @@ for command in (
     processes.up,
     processes.serve,
     processes.worker,
+    processes.link,
     processes.migrate,
     processes.seed,
     processes.doctor,

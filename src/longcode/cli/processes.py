@@ -20,8 +20,9 @@ from longcode.cli.embedded import is_embedded, make_folder, must_exist, only_one
 from longcode.cli.server import Server
 from longcode.cli.waiting import patiently, wait_option
 from longcode.domain.clock import utc_now
-from longcode.engine.jobs import working
+from longcode.engine.jobs import LINK_DRIVERS, WORKER_DRIVERS, working
 from longcode.engine.local import LocalRunner
+from longcode.engine.wake import background, listen
 from longcode.errors import ConfigurationError, Duplicate, LongcodeError, NotFound, StorageDown
 from longcode.expiring.redis import RedisExpiring
 from longcode.flow.catalog import SIMULATOR_DRIVER
@@ -81,7 +82,9 @@ async def _up(settings: Settings, host: str, port: int, *, implicit_anonymous: b
             click.echo(f"Account {DEMO}, secret {secret} (shown this once)", err=True)
         if is_embedded(settings):
             await product.outbox.release_leases()
-        async with working(product, runner):
+        # A database of its own has nobody else to run its links.
+        drivers = WORKER_DRIVERS | LINK_DRIVERS if is_embedded(settings) else WORKER_DRIVERS
+        async with working(product, runner, drivers=drivers):
             server = Server(
                 config(application(product, implicit_anonymous=implicit_anonymous), host=host, port=port),
                 greeting="Longcode listens on",
@@ -151,7 +154,7 @@ def shared_settings() -> Settings:
     """The settings of a process that shares its database with others. Raises ConfigurationError."""
     settings = settings_with(None)
     if is_embedded(settings):
-        raise ConfigurationError(["LONGCODE_DATABASE_URL: serve and worker need PostgreSQL; use `longcode up`"])
+        raise ConfigurationError(["LONGCODE_DATABASE_URL: serve, worker and link need PostgreSQL; use `longcode up`"])
     return settings
 
 
@@ -165,7 +168,7 @@ def serve(host: str, port: int, workers: int, wait_seconds: int) -> None:
     settings = shared_settings()
     log.configure(settings.log_level)
     run(_check(settings, wait_seconds))
-    server = config("longcode.web.serve:create", host=host, port=port, factory=True, workers=workers)
+    server = config("longcode.cli.serving:create", host=host, port=port, factory=True, workers=workers)
     if workers > 1:
         sockets = [server.bind_socket()]
         click.echo(f"Longcode serves on http://{host}:{port}, {workers} processes", err=True)
@@ -186,15 +189,47 @@ def worker(wait_seconds: int) -> None:
     run(_worker(settings, wait_seconds))
 
 
+@click.command()
+@click.option("--carrier", "carriers", multiple=True, metavar="NAME", help="Only this carrier; may be repeated.")
+@wait_option
+def link(carriers: tuple[str, ...], wait_seconds: int) -> None:
+    """Hold the SMPP binds and send through them, on PostgreSQL."""
+    settings = shared_settings()
+    log.configure(settings.log_level)
+    run(_link(settings, frozenset(carriers), wait_seconds))
+
+
 async def _worker(settings: Settings, wait_seconds: int) -> None:
     await _check(settings, wait_seconds)
+    await _work(settings, "Longcode works", drivers=WORKER_DRIVERS)
+
+
+async def _link(settings: Settings, names: frozenset[str], wait_seconds: int) -> None:
+    await _check(settings, wait_seconds)
+    async with running(settings) as product:
+        known = {carrier.name for carrier in (await product.catalog.now()).carriers.values()}
+    unknown = sorted(names - known)
+    if unknown:
+        raise ConfigurationError([f"there is no carrier {name}" for name in unknown])
+    await _work(settings, "Longcode links", drivers=LINK_DRIVERS, names=names or None)
+
+
+async def _work(
+    settings: Settings, greeting: str, *, drivers: frozenset[str], names: frozenset[str] | None = None
+) -> None:
+    """Run jobs until a signal says stop; woken by the kicks of other processes where there is Redis."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     runner = LocalRunner()
-    async with running(settings, kick=runner.kick) as product, working(product, runner):
-        click.echo("Longcode works", err=True)
+    listening = [] if settings.redis_url is None else [listen(settings.redis_url, runner.kick)]
+    async with (
+        running(settings, kick=runner.kick) as product,
+        working(product, runner, drivers=drivers, names=names),
+        background(*listening),
+    ):
+        click.echo(greeting, err=True)
         await stop.wait()
 
 

@@ -1,4 +1,4 @@
-"""The background jobs by name, for whichever engine runs them."""
+"""The background jobs by name, for whichever process runs them."""
 
 from __future__ import annotations
 
@@ -7,51 +7,35 @@ from contextlib import asynccontextmanager
 from random import random
 
 from longcode.bootstrap import Product
-from longcode.carriers.port import Driver
-from longcode.carriers.simulator import SimulatorDriver, SimulatorReceipts
+from longcode.carriers.simulator import SimulatorReceipts
+from longcode.engine.carriers import SMPP_DRIVER, CarrierDrivers
 from longcode.engine.local import LocalRunner, Work
 from longcode.flow.catalog import SIMULATOR_DRIVER
 from longcode.flow.dispatch import Dispatch, Means
-from longcode.flow.jobs import DISPATCH, SIMULATOR, SWEEP, Kick
+from longcode.flow.jobs import CARRIERS, DISPATCH, SIMULATOR, SWEEP, dispatch_job
 from longcode.flow.sweep import Sweep
 from longcode.store.simulator import SimulatorLedger
 
 # A job that nobody kicks runs all the same, so often.
+CARRIERS_SECONDS = 1.0
 DISPATCH_SECONDS = 0.5
 SIMULATOR_SECONDS = 0.5
 SWEEP_SECONDS = 5.0
 
-
-class CarrierDrivers:
-    """The drivers of this process, one for each carrier that it has been asked for."""
-
-    def __init__(self, product: Product, ledger: SimulatorLedger, kick: Kick) -> None:
-        self._product = product
-        self._ledger = ledger
-        self._kick = kick
-        self._drivers: dict[int, Driver] = {}
-
-    async def driver(self, carrier_id: int) -> Driver | None:
-        """The carrier's driver; None where it is paused, unknown, or of a kind that another process runs."""
-        carrier = (await self._product.catalog.now()).carriers.get(carrier_id)
-        if carrier is None or carrier.paused or carrier.driver != SIMULATOR_DRIVER:
-            return None
-        if carrier_id not in self._drivers:
-            self._drivers[carrier_id] = SimulatorDriver(
-                carrier_id,
-                self._ledger,
-                mint_id=self._product.mint_id,
-                take_receipts=self._product.receipts.take,
-                kick=lambda: self._kick(SIMULATOR),
-            )
-        return self._drivers[carrier_id]
+WORKER_DRIVERS = frozenset({SIMULATOR_DRIVER})
+LINK_DRIVERS = frozenset({SMPP_DRIVER})
 
 
 @asynccontextmanager
-async def working(product: Product, runner: LocalRunner) -> AsyncIterator[None]:
-    """All jobs on the in-process runner."""
+async def working(
+    product: Product, runner: LocalRunner, *, drivers: frozenset[str], names: frozenset[str] | None = None
+) -> AsyncIterator[None]:
+    """The jobs of one process on its runner.
+
+    drivers: the kinds of carriers that it serves. names: only these carriers; None: all.
+    """
     ledger = SimulatorLedger(product.database, product.clock, product.mint_id)
-    drivers = CarrierDrivers(product, ledger, runner.kick)
+    carriers = CarrierDrivers(product, ledger=ledger, kick=runner.kick, kinds=drivers, names=names)
     dispatch = Dispatch(
         Means(
             outbox=product.outbox,
@@ -61,17 +45,22 @@ async def working(product: Product, runner: LocalRunner) -> AsyncIterator[None]:
             mint_id=product.mint_id,
             random=random,
         ),
-        drivers,
+        carriers,
     )
     simulator = SimulatorReceipts(ledger, product.receipts.take)
     sweep = Sweep(
         expiring=product.expiring,
         stops=product.stops,
+        arrivals=product.arrivals,
         receipts=product.receipts,
         outbox=product.outbox,
         catalog=product.catalog,
-        kick=runner.kick,
     )
+
+    async def run_carriers(_argument: str) -> float | None:
+        for carrier_id in await carriers.attend():
+            runner.kick(dispatch_job(carrier_id))
+        return None
 
     async def run_dispatch(carrier_id: str) -> float | None:
         return await dispatch.drain(int(carrier_id))
@@ -83,16 +72,20 @@ async def working(product: Product, runner: LocalRunner) -> AsyncIterator[None]:
         await sweep.run()
         return None
 
-    runner.start(
-        {
-            DISPATCH: Work(run_dispatch, DISPATCH_SECONDS),
-            SIMULATOR: Work(run_simulator, SIMULATOR_SECONDS),
-            SWEEP: Work(run_sweep, SWEEP_SECONDS),
-        },
-        (SWEEP, SIMULATOR),
-    )
+    kinds = {
+        CARRIERS: Work(run_carriers, CARRIERS_SECONDS),
+        DISPATCH: Work(run_dispatch, DISPATCH_SECONDS),
+        SWEEP: Work(run_sweep, SWEEP_SECONDS),
+    }
+    jobs = [CARRIERS, SWEEP]
+    if SIMULATOR_DRIVER in drivers:
+        kinds[SIMULATOR] = Work(run_simulator, SIMULATOR_SECONDS)
+        jobs.append(SIMULATOR)
+    runner.start(kinds, tuple(jobs))
     try:
         yield
     finally:
+        dispatch.stop()
         await runner.close()
         await dispatch.close()
+        await carriers.close()

@@ -11,6 +11,8 @@ from longcode import log
 from longcode.errors import Unavailable
 
 FAILURE_PAUSE_SECONDS = 1.0
+# Longer than one drain of a queue takes.
+CLOSE_SECONDS = 10.0
 
 # Runs the job once; seconds until it wants to run again by itself (0.0: at once), or None.
 Job = Callable[[str], Awaitable[float | None]]
@@ -31,6 +33,7 @@ class LocalRunner:
         self._kinds: Mapping[str, Work] = {}
         self._kicked: dict[str, asyncio.Event] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._running: set[str] = set()
         self._log = log.get("runner")
 
     def start(self, kinds: Mapping[str, Work], jobs: tuple[str, ...]) -> None:
@@ -48,18 +51,26 @@ class LocalRunner:
             self._tasks[job] = asyncio.create_task(self._loop(job, work, event), name=job)
 
     async def close(self) -> None:
-        """Stop all jobs where they stand; leases and periods take care of what is cut. Later kicks are lost."""
+        """Let the jobs that run come to their end, for a while; start none any more. Later kicks are lost."""
         self._kinds = {}
-        tasks = list(self._tasks.values())
-        for task in tasks:
+        for job, task in self._tasks.items():
+            if job not in self._running:
+                task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks.values(), timeout=CLOSE_SECONDS)
+        for task in self._tasks.values():
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
 
     async def _loop(self, job: str, work: Work, kicked: asyncio.Event) -> None:
         argument = job.partition(" ")[2]
-        while True:
+        while self._kinds:
             kicked.clear()
+            self._running.add(job)
             pause = await self._run(job, work, argument)
+            self._running.discard(job)
+            if not self._kinds:
+                return
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(pause):
                     await kicked.wait()

@@ -28,8 +28,9 @@ from longcode.expiring.port import Pair, Question
 from longcode.flow.catalog import Catalog
 from longcode.flow.intake import Entry, Intake, Judged
 from longcode.flow.keywords import is_stop_request
-from longcode.store.arrivals import DELIVERIES, ArrivalStore, PartSet, Piece, Unowned
+from longcode.store.arrivals import DELIVERIES, ArrivalStore, Unowned
 from longcode.store.intake import Known, Lookups, NewMessage, Owner
+from longcode.store.part_sets import PartSet, Piece
 
 # How long the parts that came wait for the others.
 PARTS_TIMEOUT: Final = timedelta(minutes=5)

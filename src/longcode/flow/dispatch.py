@@ -8,6 +8,7 @@ when they come, and `_record` commits them in batches.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -31,6 +32,8 @@ STATE_DOWN_PAUSE = timedelta(seconds=2)
 # Outcomes gather so long, so that one commit holds many.
 GATHER_SECONDS = 0.01
 RECORD_PAUSE_SECONDS = 0.5
+# How long a process that ends waits for answers.
+CLOSE_SECONDS = 8.0
 
 
 # Reference → the other spellings under which its receipt may come.
@@ -72,13 +75,14 @@ class Dispatch:
         self._means = means
         self._drivers = drivers
         self._lanes: dict[int, Lane] = {}
+        self._stopping = False
 
     async def drain(self, carrier_id: int) -> float | None:
         """Send what is due on one carrier, for a few seconds at most.
 
         Seconds until there is more to do: 0.0 at once, None not before somebody says so.
         """
-        driver = await self._drivers.driver(carrier_id)
+        driver = None if self._stopping else await self._drivers.driver(carrier_id)
         if driver is None:
             return None
         lane = self._lanes.get(carrier_id)
@@ -93,10 +97,16 @@ class Dispatch:
         for lane in list(self._lanes.values()):
             await lane.settled()
 
-    async def close(self) -> None:
-        """Record what is known; what is not is left to its lease."""
+    def stop(self) -> None:
+        """Claim nothing any more; a drain that runs ends soon."""
+        self._stopping = True
         for lane in self._lanes.values():
-            await lane.close()
+            lane.stop()
+
+    async def close(self) -> None:
+        """Wait a while for the answers to what is in flight, and record them."""
+        self.stop()
+        await asyncio.gather(*(lane.close() for lane in self._lanes.values()))
 
 
 class Lane:
@@ -113,13 +123,14 @@ class Lane:
         self._idle = asyncio.Event()
         self._idle.set()
         self._recorder: asyncio.Task[None] | None = None
+        self._stopping = False
         self._log = log.get("dispatch")
 
     async def drain(self) -> float | None:
         """As Dispatch.drain."""
         loop = asyncio.get_running_loop()
         end = loop.time() + DRAIN_SECONDS
-        while loop.time() < end:
+        while loop.time() < end and not self._stopping:
             capacity = self.driver.capacity()
             if capacity.segments <= 0:
                 return capacity.again_seconds
@@ -135,12 +146,22 @@ class Lane:
         """Wait until nothing is in flight and nothing waits to be recorded."""
         await self._idle.wait()
 
+    def stop(self) -> None:
+        """Claim nothing any more."""
+        self._stopping = True
+
     async def close(self) -> None:
-        """Let the driver answer what is in flight, record it, stop."""
+        """Wait a while for answers, let the driver answer what is still in flight, record it, stop."""
+        self.stop()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await self.settled()
         await self.driver.close()
         await asyncio.gather(*self._handing_over, return_exceptions=True)
         if self._recorder is not None:
-            await self._idle.wait()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(CLOSE_SECONDS):
+                    await self._idle.wait()
             self._recorder.cancel()
 
     async def _ready(self, claimed: Sequence[Claimed]) -> list[_Flight]:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 # A kick is a hint that may be lost: every job also runs on a period.
 Kick = Callable[[str], None]
 
+CARRIERS = "carriers"
 SIMULATOR = "simulator"
 SWEEP = "sweep"
 DISPATCH = "dispatch"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from uuid import UUID
 
 from longcode.expiring.port import Expiring
+from longcode.flow.arrival import Arrivals
 from longcode.flow.catalog import CatalogCache
-from longcode.flow.jobs import Kick, dispatch_job
 from longcode.flow.receipt import Receipts
 from longcode.flow.stops import Stops
 from longcode.store.outbox import OutboxStore
@@ -22,26 +22,25 @@ class Sweep:
         *,
         expiring: Expiring,
         stops: Stops,
+        arrivals: Arrivals,
         receipts: Receipts,
         outbox: OutboxStore,
         catalog: CatalogCache,
-        kick: Kick,
     ) -> None:
         self._expiring = expiring
         self._stops = stops
+        self._arrivals = arrivals
         self._receipts = receipts
         self._outbox = outbox
         self._catalog = catalog
-        self._kick = kick
 
     async def run(self) -> None:
         """All steps, once. Raises StorageDown."""
         await self._route_unrouted()
         await self._receipts.sweep()
+        await self._arrivals.sweep()
         await self._stops.rebuild_if_emptied()
         await self._expiring.purge()
-        for carrier_id in (await self._catalog.now()).carriers:
-            self._kick(dispatch_job(carrier_id))
 
     async def _route_unrouted(self) -> None:
         """Give messages that no route carried a carrier, if there is a route now."""

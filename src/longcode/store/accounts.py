@@ -46,6 +46,12 @@ class AccountStore:
             raise NotFound(f"there is no account {name}")
         return found.account
 
+    async def names(self) -> dict[int, str]:
+        """Every account's name by its id."""
+        table = schema.account.c
+        async with self._database.read() as connection:
+            return {row.id: row.name for row in await connection.execute(select(table.id, table.name))}
+
     async def by_key_hash(self, key_hash: bytes) -> Account | None:
         """The account that a live API key belongs to, by the key's SHA-256."""
         account, key = schema.account.c, schema.api_key.c

@@ -7,8 +7,8 @@ is for ever: what comes later begins another set.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
@@ -18,11 +18,12 @@ from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from longcode.carriers.port import InboundPart, InboundSms
+from longcode.carriers.port import InboundSms
 from longcode.domain.clock import Clock, MintId
 from longcode.encoding.segments import Encoding
 from longcode.store import schema
 from longcode.store.database import Database
+from longcode.store.part_sets import Delivery, OpenSet, PartSet, Piece, SetName, Sorted, name_of, sort_parts
 
 # The account of the idempotency keys that carriers' deliveries have: no tenant's.
 DELIVERIES: Final = 0
@@ -32,8 +33,6 @@ _set: Final = schema.inbound_set.c
 _part: Final = schema.inbound_part.c
 _unowned: Final = schema.inbound_unowned.c
 
-# Carrier, sender, recipient, reference, total: what the parts of one message have in common.
-SetName = tuple[int, str, str, int, int]
 NAME: Final = (_set.carrier_id, _set.sender, _set.recipient, _set.reference, _set.total)
 
 # The array decides the order in which locks are taken, the same in every process.
@@ -41,34 +40,6 @@ LOCK: Final = text("SELECT pg_advisory_xact_lock(name) FROM unnest(CAST(:names A
 
 # The predicate of its index must be there word by word, not as a bound value, for the index to be used.
 _DELIVERY_KEY: Final = text("account_id = 0")
-
-
-@dataclass(frozen=True, slots=True)
-class Piece:
-    """What one part says. index: from 0."""
-
-    index: int
-    encoding: Encoding
-    octets: bytes
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PartSet:
-    """The parts of one message, all that there will be, in order. started_at: when the first one came."""
-
-    id: UUID
-    carrier_id: int
-    sender: str
-    recipient: str
-    reference: int
-    total: int
-    started_at: datetime
-    pieces: tuple[Piece, ...]
-
-    @property
-    def partial(self) -> bool:
-        """True where some never came."""
-        return len(self.pieces) < self.total
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,27 +55,6 @@ class Unowned:
     received_at: datetime
 
 
-@dataclass(slots=True)
-class _Open:
-    """A set while parts are added to it. stored: it has its row."""
-
-    id: UUID
-    name: SetName
-    started_at: datetime
-    stored: bool
-    pieces: dict[int, Piece] = field(default_factory=dict)
-    closed: bool = False
-
-
-@dataclass(slots=True)
-class _Plan:
-    """What becomes of a batch of parts. due: sets that are closed and not delivered."""
-
-    sets: list[_Open] = field(default_factory=list)
-    parts: list[dict[str, Any]] = field(default_factory=list)
-    due: set[UUID] = field(default_factory=set)
-
-
 class ArrivalStore:
     """The statements of what carriers deliver."""
 
@@ -114,19 +64,23 @@ class ArrivalStore:
         self._mint_id = mint_id
 
     async def keep(self, parts: Sequence[InboundSms], *, patience: timedelta) -> list[PartSet]:
-        """Keep parts, each once; the sets among theirs that are closed and not delivered.
+        """Keep parts, each once; the sets among theirs that are closed and not delivered. Every one has `part`.
 
-        A set closes when its last part is there, when a part comes later than `patience` after its first, or
-        when one contradicts it: then the sender used its reference again. Every one has `part`.
+        patience: how old a set may be that takes another part.
         """
-        names = {_name(sms) for sms in parts}
+        names = {name_of(sms) for sms in parts}
         async with self._database.write() as connection:
             await self._lock(connection, names)
-            seen = await _seen(connection, parts)
-            opened = await _opened(connection, names)
-            plan = self._plan(parts, seen, opened, patience)
-            await self._store(connection, plan)
-            return await _read_sets(connection, plan.due)
+            sorted_ = sort_parts(
+                parts,
+                seen=await _seen(connection, parts),
+                opened=await _opened(connection, names),
+                now=self._clock(),
+                patience=patience,
+                mint_id=self._mint_id,
+            )
+            await self._store(connection, sorted_)
+            return await _read_sets(connection, sorted_.due)
 
     async def close_overdue(self, before: datetime, limit: int) -> None:
         """Close the sets, oldest first, whose first part came before that instant."""
@@ -156,7 +110,7 @@ class ArrivalStore:
         """True where another set of the same name, delivered lately, says all that this one says."""
         others = (
             select(_set.id)
-            .where(*(column == value for column, value in zip(NAME, _name_of(parts), strict=True)))
+            .where(*(column == value for column, value in zip(NAME, parts.name, strict=True)))
             .where(_set.id != parts.id, _set.delivered_at.is_not(None))
         )
         async with self._database.read() as connection:
@@ -253,55 +207,9 @@ class ArrivalStore:
         if self._database.capabilities.shared:
             await connection.execute(LOCK, {"names": sorted(_lock_number(name) for name in names)})
 
-    def _plan(
-        self,
-        parts: Sequence[InboundSms],
-        seen: Mapping[tuple[int, bytes], UUID | None],
-        opened: dict[SetName, _Open],
-        patience: timedelta,
-    ) -> _Plan:
-        """Give each part its set; nothing is stored yet."""
-        now = self._clock()
-        plan = _Plan(sets=list(opened.values()))
-        taken = dict(seen)
-        for sms in parts:
-            delivery = (sms.carrier_id, sms.fingerprint)
-            if delivery in taken:
-                if (waiting := taken[delivery]) is not None:
-                    plan.due.add(waiting)
-                continue
-            name, piece = _name(sms), _piece(sms)
-            current = opened.get(name)
-            if current is not None and current.pieces.get(piece.index) == piece:
-                continue  # a repeat, though the carrier dressed it otherwise
-            if current is not None and (piece.index in current.pieces or current.started_at < now - patience):
-                current.closed = True
-                current = None
-            if current is None:
-                current = opened[name] = _Open(self._mint_id(), name, now, stored=False)
-                plan.sets.append(current)
-            current.pieces[piece.index] = piece
-            taken[delivery] = None
-            plan.parts.append(
-                {
-                    "carrier_id": sms.carrier_id,
-                    "fingerprint": sms.fingerprint,
-                    "set_id": current.id,
-                    "part_index": piece.index,
-                    "encoding": piece.encoding.value,
-                    "octets": piece.octets,
-                    "received_at": now,
-                }
-            )
-            if len(current.pieces) == _place(sms).total:
-                current.closed = True
-                del opened[name]
-        plan.due |= {one.id for one in plan.sets if one.closed}
-        return plan
-
-    async def _store(self, connection: AsyncConnection, plan: _Plan) -> None:
+    async def _store(self, connection: AsyncConnection, sorted_: Sorted) -> None:
         # Closed first: only one set of a name may be open.
-        await self._close(connection, [one.id for one in plan.sets if one.closed and one.stored])
+        await self._close(connection, [one.id for one in sorted_.sets if one.closed and one.stored])
         now = self._clock()
         names = [column.name for column in NAME]
         sets = [
@@ -311,11 +219,23 @@ class ArrivalStore:
                 "started_at": one.started_at,
                 "closed_at": now if one.closed else None,
             }
-            for one in plan.sets
+            for one in sorted_.sets
             if not one.stored
         ]
+        parts = [
+            {
+                "carrier_id": part.delivery[0],
+                "fingerprint": part.delivery[1],
+                "set_id": part.set_id,
+                "part_index": part.piece.index,
+                "encoding": part.piece.encoding.value,
+                "octets": part.piece.octets,
+                "received_at": now,
+            }
+            for part in sorted_.parts
+        ]
         await _insert(connection, schema.inbound_set, sets)
-        await _insert(connection, schema.inbound_part, plan.parts)
+        await _insert(connection, schema.inbound_part, parts)
 
     async def _close(self, connection: AsyncConnection, ids: Sequence[UUID]) -> None:
         if ids:
@@ -326,7 +246,7 @@ class ArrivalStore:
             )
 
 
-async def _seen(connection: AsyncConnection, parts: Sequence[InboundSms]) -> dict[tuple[int, bytes], UUID | None]:
+async def _seen(connection: AsyncConnection, parts: Sequence[InboundSms]) -> dict[Delivery, UUID | None]:
     """Deliveries that are there already; with the id of their set where that is closed and not delivered."""
     deliveries = [(sms.carrier_id, sms.fingerprint) for sms in parts]
     query = (
@@ -340,16 +260,16 @@ async def _seen(connection: AsyncConnection, parts: Sequence[InboundSms]) -> dic
     }
 
 
-async def _opened(connection: AsyncConnection, names: Collection[SetName]) -> dict[SetName, _Open]:
+async def _opened(connection: AsyncConnection, names: Collection[SetName]) -> dict[SetName, OpenSet]:
     """The open sets with these names, locked against those who would close them for their age."""
     query = (
         select(_set.id, *NAME, _set.started_at)
         .where(tuple_(*NAME).in_(list(names)), _set.closed_at.is_(None))
         .with_for_update()
     )
-    opened: dict[UUID, _Open] = {}
+    opened: dict[UUID, OpenSet] = {}
     for set_id, *name, started_at in await connection.execute(query):
-        opened[set_id] = _Open(set_id, (name[0], name[1], name[2], name[3], name[4]), started_at, stored=True)
+        opened[set_id] = OpenSet(set_id, (name[0], name[1], name[2], name[3], name[4]), started_at, stored=True)
     if opened:
         for set_id, pieces in (await _read_pieces(connection, opened)).items():
             opened[set_id].pieces = {piece.index: piece for piece in pieces}
@@ -385,27 +305,6 @@ async def _insert(connection: AsyncConnection, table: Table, rows: Sequence[dict
         await connection.execute(insert(table), rows)
 
 
-def _place(sms: InboundSms) -> InboundPart:
-    assert sms.part is not None
-    return sms.part
-
-
-def _name(sms: InboundSms) -> SetName:
-    place = _place(sms)
-    return sms.carrier_id, sms.sender, sms.recipient, place.reference, place.total
-
-
-def _name_of(parts: PartSet) -> SetName:
-    return parts.carrier_id, parts.sender, parts.recipient, parts.reference, parts.total
-
-
 def _lock_number(name: SetName) -> int:
     digest = hashlib.blake2b(repr(name).encode(), digest_size=8, person=b"inbound_set").digest()
     return int.from_bytes(digest, "big", signed=True)
-
-
-def _piece(sms: InboundSms) -> Piece:
-    """What a part says, in octets: the carrier's where it gave them, for only those can be joined faithfully."""
-    if sms.encoding is not None and sms.octets:
-        return Piece(_place(sms).index, sms.encoding, sms.octets)
-    return Piece(_place(sms).index, Encoding.UCS2, sms.text.encode("utf-16-be", "surrogatepass"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from longcode.domain.clock import Clock
@@ -84,6 +84,20 @@ class CatalogStore:
             carrier_id: int = row.scalar_one()
             return carrier_id
 
+    async def set_paused(self, carrier: str, paused: bool) -> bool:
+        """Pause a carrier or let it go on; False where it was so already. Raises NotFound."""
+        table = schema.carrier
+        async with self._database.write() as connection:
+            found = await connection.execute(select(table.c.paused).where(table.c.name == carrier))
+            was = found.scalar_one_or_none()
+            if was is None:
+                raise NotFound(f"there is no carrier {carrier}")
+            if was is paused:
+                return False
+            await connection.execute(update(table).where(table.c.name == carrier).values(paused=paused))
+            await bump_version(connection)
+        return True
+
     async def add_route(self, carrier: str, *, prefix: str, account_id: int | None, priority: int) -> int:
         """Add a route to a carrier by its name; the route's id. Raises NotFound."""
         async with self._database.write() as connection:
@@ -99,3 +113,12 @@ class CatalogStore:
             await bump_version(connection)
             route_id: int = row.scalar_one()
             return route_id
+
+    async def remove_route(self, route_id: int) -> bool:
+        """Drop a route; False where there is none. What waits for its carrier already still goes there."""
+        async with self._database.write() as connection:
+            gone = await connection.execute(delete(schema.route).where(schema.route.c.id == route_id))
+            if not gone.rowcount:
+                return False
+            await bump_version(connection)
+        return True

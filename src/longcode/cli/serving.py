@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 
 from longcode import log
 from longcode.bootstrap import running
+from longcode.engine.wake import Wakes, background
 from longcode.settings import load
 from longcode.web.app import Lifespan, application
 from longcode.wire.door import ASGIApp
@@ -19,7 +20,12 @@ def create() -> Lifespan:
 
     @asynccontextmanager
     async def build() -> AsyncIterator[ASGIApp]:
-        async with running(settings) as product:
+        if settings.redis_url is None:
+            async with running(settings) as product:
+                yield application(product)
+            return
+        wakes = Wakes()
+        async with background(wakes.publish(settings.redis_url)), running(settings, kick=wakes.kick) as product:
             yield application(product)
 
     return Lifespan(build)

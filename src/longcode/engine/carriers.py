@@ -1,0 +1,144 @@
+"""The carriers of one process: their drivers, opened when the catalogue names them."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from random import random
+
+from longcode import log
+from longcode.bootstrap import Product
+from longcode.carriers import smpp_settings
+from longcode.carriers.port import Driver
+from longcode.carriers.simulator import SimulatorDriver
+from longcode.carriers.smpp import SmppDriver
+from longcode.errors import ConfigurationError
+from longcode.flow.catalog import SIMULATOR_DRIVER
+from longcode.flow.jobs import SIMULATOR, Kick, dispatch_job
+from longcode.store.carrier_status import CarrierStatusStore
+from longcode.store.catalog import CarrierRow
+from longcode.store.simulator import SimulatorLedger
+from longcode.vault import SEALED, Vault
+
+SMPP_DRIVER = "smpp"
+
+
+class CarrierDrivers:
+    """The drivers of this process, one for each carrier that it serves.
+
+    kinds: the drivers' names that this process runs. names: only these carriers; None: all.
+    """
+
+    def __init__(
+        self,
+        product: Product,
+        *,
+        ledger: SimulatorLedger,
+        kick: Kick,
+        kinds: frozenset[str],
+        names: frozenset[str] | None = None,
+    ) -> None:
+        self._product = product
+        self._ledger = ledger
+        self._kick = kick
+        self._kinds = kinds
+        self._names = names
+        self._open: dict[int, tuple[CarrierRow, Driver]] = {}
+        self._refused: dict[int, CarrierRow] = {}
+        self._status = CarrierStatusStore(product.database)
+        self._process = f"{socket.gethostname()}:{os.getpid()}"
+        self._log = log.get("carriers")
+        self._builders: Mapping[str, Callable[[CarrierRow], Driver]] = {
+            SIMULATOR_DRIVER: self._simulator,
+            SMPP_DRIVER: self._smpp,
+        }
+
+    async def driver(self, carrier_id: int) -> Driver | None:
+        """The carrier's driver; None where it is paused, unknown, or another process's."""
+        carrier = (await self._product.catalog.now()).carriers.get(carrier_id)
+        if carrier is None or carrier.paused or not self._serves(carrier):
+            return None
+        await self._ensure(carrier)
+        entry = self._open.get(carrier_id)
+        return None if entry is None else entry[1]
+
+    async def attend(self) -> list[int]:
+        """Open what the catalogue names, close what it names no more, report; the ids that are served.
+
+        A paused carrier stays connected: its receipts still come.
+        """
+        carriers = (await self._product.catalog.now()).carriers
+        for carrier_id in [known for known in self._open if known not in carriers]:
+            _, driver = self._open.pop(carrier_id)
+            await driver.close()
+        served = [carrier for carrier in carriers.values() if self._serves(carrier)]
+        for carrier in served:
+            await self._ensure(carrier)
+        for carrier_id, (_, driver) in self._open.items():
+            if isinstance(driver, SmppDriver):
+                binds = [asdict(bind) | {"since": bind.since.isoformat()} for bind in driver.status()]
+                await self._status.report(carrier_id, self._process, {"binds": binds}, self._product.clock())
+        return [carrier.id for carrier in served]
+
+    async def close(self) -> None:
+        """Let go of every carrier."""
+        for _, driver in self._open.values():
+            await driver.close()
+
+    def _serves(self, carrier: CarrierRow) -> bool:
+        return carrier.driver in self._kinds and (self._names is None or carrier.name in self._names)
+
+    async def _ensure(self, carrier: CarrierRow) -> None:
+        """Open a carrier's driver, or open it again where its settings changed."""
+        entry = self._open.get(carrier.id)
+        if entry is not None:
+            if entry[0].settings == carrier.settings:
+                return
+            del self._open[carrier.id]
+            await entry[1].close()
+        if self._refused.get(carrier.id) == carrier:
+            return
+        try:
+            driver = self._builders[carrier.driver](carrier)
+        except ConfigurationError as error:
+            # Once, not every second; a change of its settings tries again.
+            self._refused[carrier.id] = carrier
+            self._log.error("a carrier cannot be opened", carrier=carrier.name, faults=error.faults)
+            return
+        self._open[carrier.id] = (carrier, driver)
+
+    def _simulator(self, carrier: CarrierRow) -> Driver:
+        return SimulatorDriver(
+            carrier.id,
+            self._ledger,
+            mint_id=self._product.mint_id,
+            take_receipts=self._product.receipts.take,
+            kick=lambda: self._kick(SIMULATOR),
+        )
+
+    def _smpp(self, carrier: CarrierRow) -> Driver:
+        settings = smpp_settings.parse(self._unsealed(carrier.settings))
+        driver = SmppDriver(
+            carrier.id,
+            settings,
+            take_receipts=self._product.receipts.take,
+            take_inbound=self._product.arrivals.take,
+            kick=lambda: self._kick(dispatch_job(carrier.id)),
+            clock=self._product.clock,
+            random=random,
+        )
+        driver.start()
+        return driver
+
+    def _unsealed(self, settings: Mapping[str, str]) -> dict[str, str]:
+        vault = Vault.open(self._product.settings) if any(map(_is_sealed, settings.values())) else None
+        return {
+            name: vault.unseal(value) if vault is not None and _is_sealed(value) else value
+            for name, value in settings.items()
+        }
+
+
+def _is_sealed(value: str) -> bool:
+    return value.startswith(SEALED)
