@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -13,27 +12,21 @@ from typing import Any
 from longcode.carriers.port import (
     Accepted,
     CarrierReceipt,
-    Deferred,
     InboundSms,
     Outcome,
-    Rejected,
     Submission,
-    Unconfirmed,
 )
 from longcode.carriers.smpp import SmppDriver
 from longcode.carriers.smpp_settings import SmppSettings
 from longcode.domain.clock import mint_id, utc_now
 from longcode.encoding.segments import Encoding, choose
 from longcode.errors import StorageDown
-from tests.smpp.loopback import until
+from tests.smpp.loopback import until as until
 from tests.smpp.smsc import Script, Smsc
-
-__all__ = ["Desk", "driven", "open_desk", "submission", "until"]
 
 CARRIER_ID = 7
 SENDER = "MyCorp"
 RECIPIENT = "+12025550101"
-_recipients = itertools.count(100)
 
 
 def settings_for(port: int, **changes: Any) -> SmppSettings:
@@ -73,6 +66,7 @@ class Desk:
     inbound: list[InboundSms] = field(default_factory=list)
     kicks: int = 0
     storage_down: bool = False
+    refused_commits: int = 0
     poison: str = "nothing is as bad as this"
     gate: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -91,6 +85,7 @@ class Desk:
     async def _commit(self, texts: Sequence[str]) -> None:
         await self.gate.wait()
         if self.storage_down:
+            self.refused_commits += 1
             raise StorageDown("the database did not answer")
         if any(self.poison in text for text in texts):
             raise RuntimeError("a row that no table takes")
@@ -109,10 +104,6 @@ class Desk:
 
     async def submit(self, *submissions: Submission) -> None:
         await self.driver.submit(submissions, self.answered)
-
-    async def settled(self) -> None:
-        """Every submission was answered."""
-        await until(lambda: bool(self.outcomes) and all(self.outcomes.values()), 30)
 
     async def send(self, *submissions: Submission) -> list[Outcome]:
         """Submit, wait for all answers, and give them in order."""
@@ -143,32 +134,6 @@ class Desk:
         return all(bind.state == "bound" for bind in self.driver.status())
 
 
-async def drain(desk: Desk, submissions: Sequence[Submission]) -> None:
-    """Send a queue as a lane does: what the driver has room for, deferred ones again when they are due."""
-    loop = asyncio.get_running_loop()
-    queue = [(0.0, one) for one in submissions]
-    loose: dict[Submission, None] = {}
-
-    def answered(one: Submission, outcome: Outcome) -> None:
-        desk.answered(one, outcome)
-        del loose[one]
-        if isinstance(outcome, Deferred):
-            queue.append((loop.time() + outcome.after_seconds, one))
-
-    async with asyncio.timeout(60):
-        while queue or loose:
-            capacity = desk.driver.capacity()
-            now = loop.time()
-            due = [pair for pair in queue if pair[0] <= now][: capacity.segments]
-            for pair in due:
-                queue.remove(pair)
-                loose[pair[1]] = None
-            if due:
-                await desk.driver.submit([one for _, one in due], answered)
-            # A lane looks again when its driver says so; it is a queue's clock that passes here.
-            await asyncio.sleep(min(capacity.again_seconds or 0.005, 0.05))
-
-
 @asynccontextmanager
 async def open_desk(
     port: int, *, random: Callable[[], float] = lambda: 0.0, start: bool = True, **changes: Any
@@ -197,9 +162,14 @@ async def open_desk(
 
 
 @asynccontextmanager
-async def driven(script: Script = Script(), **changes: Any) -> AsyncIterator[tuple[Smsc, Desk]]:  # noqa: B008 - frozen
+async def driven(
+    script: Script = Script(),  # noqa: B008 - frozen
+    *,
+    smsc_type: type[Smsc] = Smsc,
+    **changes: Any,
+) -> AsyncIterator[tuple[Smsc, Desk]]:
     """A scripted SMSC and a driver that is bound to it."""
-    smsc = await Smsc.start(script)
+    smsc = await smsc_type.start(script)
     try:
         async with open_desk(smsc.port, **changes) as desk:
             yield smsc, desk
@@ -210,6 +180,3 @@ async def driven(script: Script = Script(), **changes: Any) -> AsyncIterator[tup
 def accepted(outcomes: Sequence[Outcome]) -> bool:
     """Whether the carrier has them all."""
     return all(isinstance(outcome, Accepted) for outcome in outcomes)
-
-
-__all__ += ["CARRIER_ID", "RECIPIENT", "Rejected", "Unconfirmed", "accepted", "drain", "settings_for"]

@@ -17,7 +17,7 @@ MARGIN_SECONDS: Final = 0.01
 PROBES_A_SECOND: Final = 1.0
 QUIET_SECONDS: Final = 5.0
 # Growth of the rate in a second, for each quiet second since the last refusal.
-GAIN: Final = 0.004
+GAIN: Final = 0.008
 LARGEST_GAIN: Final = 0.5
 
 
@@ -62,8 +62,8 @@ class Pace:
     """What throttled answers taught about one bind.
 
     Without limit until the first. A refusal sets the rate to what was taken in the last second, and
-    nothing goes before the carrier's second is over. A carrier that takes nothing is probed once a second.
-    Answers without refusal raise the rate: quickly up to the last good one, slowly beyond it.
+    nothing goes before the carrier's second is over. A carrier that takes nothing after that is probed once
+    a second. Answers without refusal raise the rate: quickly up to the last good one, slowly beyond it.
     """
 
     def __init__(self) -> None:
@@ -71,6 +71,7 @@ class Pace:
         self._taken: deque[float] = deque()
         self._good: float | None = None
         self._taught_at = float("-inf")
+        self._taken_since = False
 
     @property
     def rate(self) -> float | None:
@@ -92,6 +93,7 @@ class Pace:
     def accepted(self, now: float) -> None:
         """The carrier took one."""
         self._taken.append(now)
+        self._taken_since = True
         self._forget(now)
         rate = self._meter.rate
         if rate is None:
@@ -112,16 +114,15 @@ class Pace:
         self._taught_at = now
         self._forget(now)
         rate = self._meter.rate
-        if not self._taken:
-            if rate is not None and rate > PROBES_A_SECOND:
-                self._good = max(rate, self._good or 0.0)
+        if self._taken and self._taken_since:
+            self._taken_since = False
+            taken = len(self._taken) * SAFETY
+            # Little was taken where little was sent: that alone is no reason to fall far.
+            self._meter.rate = self._good = taken if rate is None else min(rate * 0.95, max(taken, rate * 0.7))
+            self._meter.hold(self._taken[0] + 1 + MARGIN_SECONDS)
+        else:
             self._meter.rate = PROBES_A_SECOND
             self._meter.hold(now + 1 / PROBES_A_SECOND)
-            return
-        taken = len(self._taken) * SAFETY
-        # Little was taken where little was sent: that alone is no reason to fall far.
-        self._meter.rate = self._good = taken if rate is None else min(rate * 0.95, max(taken, rate * 0.7))
-        self._meter.hold(self._taken[0] + 1 + MARGIN_SECONDS)
 
     def _forget(self, now: float) -> None:
         while self._taken and self._taken[0] <= now - 1:

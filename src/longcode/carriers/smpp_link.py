@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import socket
 import ssl as tls
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -110,8 +112,9 @@ class Events:
 class Link:
     """One connection that keeps itself bound.
 
-    doubtful: a submit timed out and nothing was answered since. One at a time is risked then, also after a
-    reconnect, since whatever is written may be lost to us.
+    It is in doubt when a submit has timed out and nothing was answered since. One at a time is risked then,
+    since whatever is written may be lost to us; if that one times out too, the connection is made anew,
+    and is still in doubt.
     """
 
     def __init__(
@@ -133,7 +136,7 @@ class Link:
         self._random = random
         self._task: asyncio.Task[None] | None = None
         self._session: Session | None = None
-        self._doubtful = False
+        self._doubted_at: float | None = None
         self._carried = False
         self._failures = 0
         self._state = LinkState.CLOSED
@@ -162,14 +165,14 @@ class Link:
         """How many submits may be in flight at once; 0 where it is not bound or never submits."""
         if self._session is None or not self.submits:
             return 0
-        return 1 if self._doubtful else self._settings.window
+        return 1 if self._doubted_at is not None else self._settings.window
 
     def room(self, now: float, ahead_seconds: float = 0.0) -> int:
         """How many more submits fit now, by window and pace."""
         if self._session is None or not self.submits:
             return 0
         free = self._session.free_slots
-        if self._doubtful:
+        if self._doubted_at is not None:
             free = min(free, 1 - self._in_flight)
         paced = self.pace.allowed(now, ahead_seconds)
         return max(0, free if paced is None else min(free, paced))
@@ -242,16 +245,17 @@ class Link:
         self._in_flight -= 1
         now = asyncio.get_running_loop().time()
         if isinstance(answer, Response):
-            self._doubtful = False
+            self._doubted_at = None
             if isinstance(answer, SubmitSmResp) and not answer.command_status:
                 self._accepted += 1
                 self._carried = True
                 self.pace.accepted(now)
         elif isinstance(answer, ResponseTimeout):
             self._timeouts += 1
-            self._doubtful = True
             self._last_error = f"no answer to a submit within {self._settings.response_timeout_seconds:g} s"
-            if not self._in_flight:
+            if self._doubted_at is None:
+                self._doubted_at = now
+            elif submitted_at >= self._doubted_at:
                 session.abort(self._last_error)
 
     # The connection
@@ -308,13 +312,17 @@ class Link:
             self._delivered,
             timers=timers,
             window=self._settings.window,
-            on_late_response=self._events.late,
+            on_late_response=self._late,
             on_closed=self._ended,
         )
 
     def _delivered(self, session: Session, request: Pdu) -> Answer | Awaitable[Answer]:
         self._carried = True
         return self._events.delivered(session, request)
+
+    def _late(self, late: LateResponse) -> None:
+        self._doubted_at = None
+        self._events.late(late)
 
     def _bind(self) -> Bind:
         return _BINDS[self.kind](
@@ -371,5 +379,7 @@ def _in_words(error: BaseException) -> str:
     if isinstance(cause, TimeoutError):
         return f"no connection within {CONNECT_SECONDS:g} s"
     if isinstance(cause, OSError):
-        return f"no connection: {cause.strerror or cause}"
+        # asyncio replaces the system's words for a number by its own, which name no reason.
+        has_number = cause.errno and not isinstance(cause, tls.SSLError | socket.gaierror)
+        return f"no connection: {os.strerror(cause.errno) if has_number else cause.strerror or cause}"
     return str(error)

@@ -1,0 +1,343 @@
+"""What a carrier delivers: receipts in every form in use, messages, repeats, and the commit before the answer."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pytest
+
+from longcode.carriers.port import CarrierReceipt, InboundPart, InboundSms, ReceiptStatus
+from longcode.carriers.smpp_deliver import STATES, Gather, Repeats, inbound_sms, receipt_in, response_to
+from longcode.carriers.smpp_settings import Alphabet, ReceiptIds, ReceiptPolicy
+from longcode.encoding.segments import split
+from longcode.errors import StorageDown
+from longcode.smpp.constants import MessageState, Tag
+from longcode.smpp.fields import Tlv
+from longcode.smpp.pdu import DataSm, DataSmResp, DeliverSm, DeliverSmResp
+from longcode.smpp.text import Concatenation, carry
+from tests.carriers.smpp_world import CARRIER_ID, settings_for, until
+
+PLAIN = settings_for(2775)
+
+
+def _receipt(text: str = "", *tlvs: Tlv, **fields: Any) -> CarrierReceipt:
+    pdu = DeliverSm(
+        source_addr="12025550101",
+        destination_addr="MyCorp",
+        esm_class=4,
+        short_message=text.encode("latin-1"),
+        tlvs=tlvs,
+    )
+    found = receipt_in(pdu, CARRIER_ID, replace(PLAIN, **fields))
+    assert found is not None
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """A receipt as a carrier writes it, and what it says."""
+
+    name: str
+    text: str
+    tlvs: tuple[Tlv, ...]
+    reference: str
+    status: ReceiptStatus
+    error_code: str | None = None
+    also: str | None = None
+
+
+FORMS = [
+    Form(
+        "the form of Appendix B",
+        "id:4f2 sub:001 dlvrd:001 submit date:2611221000 done date:2611221001 stat:DELIVRD err:000 text:Hello",
+        (),
+        "4f2",
+        ReceiptStatus.DELIVERED,
+    ),
+    Form(
+        "hexadecimal where the answer was decimal",
+        "id:4f2 stat:DELIVRD",
+        (),
+        "4f2",
+        ReceiptStatus.DELIVERED,
+        also="1266",
+    ),
+    Form(
+        "decimal where the answer was hexadecimal",
+        "id:1266 stat:DELIVRD",
+        (),
+        "1266",
+        ReceiptStatus.DELIVERED,
+        also="4f2",
+    ),
+    Form("padded", "id:0000001266 stat:DELIVRD", (), "0000001266", ReceiptStatus.DELIVERED, also="1266"),
+    Form("upper case", "id:4F2A stat:DELIVRD", (), "4F2A", ReceiptStatus.DELIVERED, also="4f2a"),
+    Form("undeliverable, and why", "id:1 stat:UNDELIV err:069", (), "1", ReceiptStatus.UNDELIVERED, "undeliv:069"),
+    Form("expired without a code", "id:1 stat:EXPIRED", (), "1", ReceiptStatus.UNDELIVERED, "expired"),
+    Form(
+        "a code that does not end",
+        f"id:1 stat:REJECTD err:{'9' * 200}",
+        (),
+        "1",
+        ReceiptStatus.UNDELIVERED,
+        "rejectd:" + "9" * 56,
+    ),
+    Form("on its way", "id:1 stat:ACCEPTD err:000", (), "1", ReceiptStatus.ENROUTE),
+    Form("nobody knows", "id:1 stat:UNKNOWN", (), "1", ReceiptStatus.ENROUTE),
+    Form("a state that no table knows", "id:1 stat:HUNGRY", (), "1", ReceiptStatus.ENROUTE),
+    Form("no fields at all", "", (), "", ReceiptStatus.ENROUTE),
+    Form(
+        "only parameters",
+        "",
+        (Tlv(Tag.receipted_message_id, "77"), Tlv(Tag.message_state, 2)),
+        "77",
+        ReceiptStatus.DELIVERED,
+    ),
+    Form(
+        "parameters before text",
+        "id:1 stat:UNDELIV err:001",
+        (Tlv(Tag.receipted_message_id, "77"), Tlv(Tag.message_state, 2)),
+        "77",
+        ReceiptStatus.DELIVERED,
+    ),
+    Form(
+        "the network's code where the text has none",
+        "id:1 stat:UNDELIV",
+        (Tlv(Tag.network_error_code, b"\x03\x00\x1b"),),
+        "1",
+        ReceiptStatus.UNDELIVERED,
+        "undeliv:27",
+    ),
+]
+
+
+@pytest.mark.parametrize("form", FORMS, ids=lambda form: form.name)
+def test_a_receipt_in_this_form_is_understood(form: Form) -> None:
+    receipt = _receipt(form.text, *form.tlvs)
+    assert (receipt.reference, receipt.status, receipt.error_code) == (form.reference, form.status, form.error_code)
+    assert form.also is None or form.also in receipt.alternatives
+    assert receipt.reference not in receipt.alternatives
+    assert (receipt.carrier_id, receipt.sender, receipt.recipient) == (CARRIER_ID, "MyCorp", "12025550101")
+
+
+def test_every_state_settles_something_or_says_that_it_does_not() -> None:
+    assert set(STATES) == {state.name for state in MessageState}
+
+
+def test_a_carrier_whose_ids_are_verbatim_has_no_other_forms() -> None:
+    assert _receipt("id:4f2 stat:DELIVRD", receipt_ids=ReceiptIds.VERBATIM).alternatives == ()
+
+
+def test_a_receipt_a_message_reports_on_the_whole_message() -> None:
+    assert _receipt("id:1 stat:DELIVRD", receipts=ReceiptPolicy.MESSAGE).whole_message
+    assert not _receipt("id:1 stat:DELIVRD").whole_message
+
+
+def test_the_record_keeps_what_came_and_no_nul() -> None:
+    receipt = _receipt("id:1 stat:DELIVRD\0", Tlv(Tag.message_state, 2), Tlv(0x1400, b"\x01"))
+    assert receipt.raw == "id:1 stat:DELIVRD\ufffd message_state=2 0x1400=01"
+    assert len(_receipt("x" * 254, Tlv(0x1400, b"x" * 5000)).raw) == 2000
+
+
+def test_a_data_sm_may_be_a_receipt() -> None:
+    pdu = DataSm(esm_class=4, tlvs=(Tlv(Tag.receipted_message_id, "77"), Tlv(Tag.message_state, 5)))
+    found = receipt_in(pdu, CARRIER_ID, PLAIN)
+    assert found is not None
+    assert (found.reference, found.error_code) == ("77", "undeliv")
+
+
+# Messages
+
+
+def _mo(short_message: bytes = b"Hi", **fields: Any) -> DeliverSm:
+    values: dict[str, Any] = {
+        "source_addr": "12025550101",
+        "source_addr_ton": 1,
+        "destination_addr": "12025550102",
+        "dest_addr_ton": 1,
+        "short_message": short_message,
+    }
+    return DeliverSm(**values | fields)
+
+
+def _read(pdu: DeliverSm | DataSm, **settings: Any) -> InboundSms:
+    return inbound_sms(pdu, CARRIER_ID, replace(PLAIN, **settings), b"print")
+
+
+@dataclass(frozen=True, slots=True)
+class Mo:
+    """A message as it comes, and its text."""
+
+    name: str
+    pdu: DeliverSm | DataSm
+    text: str
+    settings: dict[str, Any]
+
+
+MESSAGES = [
+    Mo("GSM 7 bit", _mo(b"5 \x1be"), "5 €", {}),
+    Mo("Latin-1", _mo(b"\xe9", data_coding=3), "é", {}),
+    Mo("UCS-2", _mo(b"\xd8\x3d\xde\x00", data_coding=8), "😀", {}),
+    Mo("a default alphabet that is Latin-1", _mo(b"\xe9@"), "é@", {"default_alphabet": Alphabet.LATIN1}),
+    Mo("in message_payload", _mo(b"", tlvs=(Tlv(Tag.message_payload, b"long"),)), "long", {}),
+    Mo("by data_sm", DataSm(tlvs=(Tlv(Tag.message_payload, b"data"),)), "data", {}),
+    Mo("data, not text", _mo(b"\x00\xff", data_coding=4), "00ff", {}),
+    Mo("U+0000, which no table takes", _mo(b"a\0b", data_coding=3), "a\ufffdb", {}),
+    Mo("half a character, alone", _mo(b"\xd8\x3d", data_coding=8), "\ufffd", {}),
+]
+
+
+@pytest.mark.parametrize("case", MESSAGES, ids=lambda case: case.name)
+def test_a_message_is_read(case: Mo) -> None:
+    message = _read(case.pdu, **case.settings)
+    assert (message.text, message.part, message.fingerprint) == (case.text, None, b"print")
+
+
+def test_an_international_number_has_its_plus_and_others_stay_as_they_are() -> None:
+    message = _read(_mo(destination_addr="20255", dest_addr_ton=3))
+    assert (message.sender, message.recipient) == ("+12025550101", "20255")
+    assert _read(_mo(source_addr="Bank", source_addr_ton=1)).sender == "Bank"
+
+
+@pytest.mark.parametrize("by", Concatenation)
+def test_parts_say_where_they_belong(by: Concatenation) -> None:
+    parts = []
+    for segment in split("x" * 400, reference=77):
+        carried = carry(segment, by=by)
+        parts.append(_read(_mo(carried.short_message, esm_class=carried.esm_class, tlvs=carried.tlvs)))
+    assert [part.part for part in parts] == [InboundPart(77, 3, index) for index in range(3)]
+    assert "".join(part.text for part in parts) == "x" * 400
+
+
+def test_a_character_that_was_cut_in_two_is_whole_again_when_the_parts_are_joined() -> None:
+    octets = "😀".encode("utf-16-be")
+    header = b"\x05\x00\x03\x09\x02"
+    first = _read(_mo(header + b"\x01" + octets[:2], esm_class=0x40, data_coding=8))
+    second = _read(_mo(header + b"\x02" + octets[2:], esm_class=0x40, data_coding=8))
+    joined = (first.text + second.text).encode("utf-16", "surrogatepass").decode("utf-16")
+    assert joined == "😀"
+
+
+# Repeats
+
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    """The same content comes twice; what happened in between, and whether it is the same message."""
+
+    name: str
+    answered: bool | None
+    ended_after: float | None
+    again_after: float
+    same: bool
+    other_session: bool = False
+    answer_after: float = 0.01
+
+
+AGAINS = [
+    Again("answered on this session: a person wrote it twice", True, None, 60, False),
+    Again("both at once on this session: a person wrote it twice", None, None, 0.1, False),
+    Again("refused: the carrier repeats it", False, None, 60, True),
+    Again("answered too late: the carrier repeats it", True, None, 30, True, answer_after=20),
+    Again("never answered, and the connection ended", None, 1, 60, True, True),
+    Again("the connection ended right after the answer", True, 0.02, 60, True, True),
+    Again("the connection ended long after the answer", True, 3600, 3700, False, True),
+    Again("answered, on another connection that still lives", True, None, 60, False, True),
+    Again("not answered yet, on another connection", None, None, 1, True, True),
+]
+
+
+@pytest.mark.parametrize("case", AGAINS, ids=lambda case: case.name)
+def test_a_repeat_is_told_from_a_second_message(case: Again) -> None:
+    repeats, here, there = Repeats(), object(), object()
+    content, first = repeats.fingerprint(_mo(), here, 100.0)
+    if case.answered is not None:
+        repeats.answered(content, 100 + case.answer_after, ok=case.answered)
+    if case.ended_after is not None:
+        repeats.session_ended(here, 100 + case.ended_after)
+    _, second = repeats.fingerprint(_mo(), there if case.other_session else here, 100 + case.again_after)
+    assert (first == second) is case.same
+
+
+def test_other_content_is_another_message_and_a_new_process_gives_the_same_prints() -> None:
+    session = object()
+    different = [_mo(), _mo(b"Ho"), _mo(source_addr="12025550103"), _mo(data_coding=3), _mo(tlvs=(Tlv(0x204, 1),))]
+    prints = {Repeats().fingerprint(pdu, session, 1.0)[1] for pdu in different}
+    assert len(prints) == len(different)
+    assert {Repeats().fingerprint(pdu, object(), 2.0)[1] for pdu in different} == prints
+
+
+# Commit, then answer
+
+
+class Table:
+    """Takes what it is told to take."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[str]] = []
+        self.down = False
+        self.gate = asyncio.Event()
+        self.gate.set()
+
+    async def take(self, items: Sequence[str]) -> None:
+        await self.gate.wait()
+        if self.down:
+            raise StorageDown("down")
+        if "poison" in items:
+            raise RuntimeError("no table takes this")
+        self.batches.append(list(items))
+
+
+async def test_what_comes_together_is_committed_together_and_answered_after() -> None:
+    table = Table()
+    table.gate.clear()
+    gather = Gather(table.take)
+    futures = [gather.put(f"{number}", _mo()) for number in range(1200)]
+    futures.append(gather.put("data", DataSm()))
+    table.gate.set()
+    assert await asyncio.gather(*futures) == [DeliverSmResp()] * 1200 + [DataSmResp()]
+    assert [len(batch) for batch in table.batches] == [500, 500, 201]
+
+
+async def test_nothing_is_answered_before_its_commit() -> None:
+    table = Table()
+    table.gate.clear()
+    gather = Gather(table.take)
+    future = gather.put("a", _mo())
+    await until(lambda: not gather._waiting)
+    assert not future.done()
+    table.gate.set()
+    assert await future == DeliverSmResp()
+
+
+async def test_a_database_that_is_down_asks_for_it_again() -> None:
+    table = Table()
+    table.down = True
+    gather = Gather(table.take)
+    assert await gather.put("a", _mo()) == DeliverSmResp(command_status=0x64)
+    table.down = False
+    assert await gather.put("a", _mo()) == DeliverSmResp()
+
+
+async def test_one_bad_delivery_fails_alone() -> None:
+    table = Table()
+    gather = Gather(table.take)
+    answers = await asyncio.gather(*(gather.put(item, _mo()) for item in ("a", "poison", "b")))
+    assert answers == [DeliverSmResp(), DeliverSmResp(command_status=0x64), DeliverSmResp()]
+    assert table.batches == [["a"], ["b"]]
+
+
+async def test_closing_finishes_what_arrived() -> None:
+    table = Table()
+    gather = Gather(table.take)
+    future = gather.put("a", _mo())
+    await gather.close()
+    assert future.done()
+
+
+def test_each_kind_of_delivery_has_its_response() -> None:
+    assert response_to(_mo()) == DeliverSmResp()
+    assert response_to(DataSm(), 0x64) == DataSmResp(command_status=0x64)
