@@ -23,7 +23,8 @@ from longcode.encoding.segments import Encoding
 from longcode.errors import IntakeFull, OptedOut, StorageDown
 from longcode.flow.accept import SenderRule
 from longcode.flow.arrival import PARTS_KNOWN, PARTS_TIMEOUT, REPEATED_WITHIN, Arrivals
-from longcode.store.arrivals import DELIVERIES, ArrivalStore, PartSet
+from longcode.store.arrivals import DELIVERIES, ArrivalStore
+from longcode.store.part_sets import PartSet
 from tests.flow.world import HandClock, World, open_world, send
 
 CARRIER = 7

@@ -45,6 +45,7 @@ PARTS_KNOWN: Final = timedelta(days=1)
 # What `error` says of a received message that lacks some of its parts.
 PARTIAL: Final = "partial"
 
+PARTS_AT_ONCE: Final = 200
 SWEEP_LIMIT: Final = 500
 
 
@@ -99,8 +100,9 @@ class Arrivals:
         await self._store.purge(keys_before=now - REPEATED_WITHIN, sets_before=now - PARTS_KNOWN)
 
     async def _take_parts(self, parts: Sequence[InboundSms]) -> None:
-        if parts:
-            await _all([self._deliver_set(due) for due in await self._store.keep(parts, patience=PARTS_TIMEOUT)])
+        for start in range(0, len(parts), PARTS_AT_ONCE):
+            due = await self._store.keep(parts[start : start + PARTS_AT_ONCE], patience=PARTS_TIMEOUT)
+            await _all([self._deliver_set(one) for one in due])
 
     async def _deliver_set(self, parts: PartSet) -> None:
         if parts.partial and await self._store.tells_nothing_new(parts):

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import Table, delete, insert, select, text, tuple_, update
+from sqlalchemy import ColumnElement, Table, and_, delete, insert, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -108,11 +108,7 @@ class ArrivalStore:
 
     async def tells_nothing_new(self, parts: PartSet) -> bool:
         """True where another set of the same name, delivered lately, says all that this one says."""
-        others = (
-            select(_set.id)
-            .where(*(column == value for column, value in zip(NAME, parts.name, strict=True)))
-            .where(_set.id != parts.id, _set.delivered_at.is_not(None))
-        )
+        others = select(_set.id).where(_is_named(parts.name), _set.id != parts.id, _set.delivered_at.is_not(None))
         async with self._database.read() as connection:
             told = await _read_pieces(connection, (await connection.scalars(others)).all())
         return any(set(parts.pieces) <= set(pieces) for pieces in told.values())
@@ -248,11 +244,17 @@ class ArrivalStore:
 
 async def _seen(connection: AsyncConnection, parts: Sequence[InboundSms]) -> dict[Delivery, UUID | None]:
     """Deliveries that are there already; with the id of their set where that is closed and not delivered."""
-    deliveries = [(sms.carrier_id, sms.fingerprint) for sms in parts]
+    deliveries: dict[int, set[bytes]] = {}
+    for sms in parts:
+        deliveries.setdefault(sms.carrier_id, set()).add(sms.fingerprint)
+    wanted = (
+        (_part.carrier_id == carrier_id) & _part.fingerprint.in_(fingerprints)
+        for carrier_id, fingerprints in deliveries.items()
+    )
     query = (
         select(_part.carrier_id, _part.fingerprint, _set.id, _set.closed_at, _set.delivered_at)
         .join_from(schema.inbound_part, schema.inbound_set, _set.id == _part.set_id)
-        .where(tuple_(_part.carrier_id, _part.fingerprint).in_(deliveries))
+        .where(or_(*wanted))
     )
     return {
         (row.carrier_id, row.fingerprint): row.id if row.closed_at is not None and row.delivered_at is None else None
@@ -264,7 +266,7 @@ async def _opened(connection: AsyncConnection, names: Collection[SetName]) -> di
     """The open sets with these names, locked against those who would close them for their age."""
     query = (
         select(_set.id, *NAME, _set.started_at)
-        .where(tuple_(*NAME).in_(list(names)), _set.closed_at.is_(None))
+        .where(or_(*map(_is_named, names)), _set.closed_at.is_(None))
         .with_for_update()
     )
     opened: dict[UUID, OpenSet] = {}
@@ -289,6 +291,8 @@ async def _read_sets(connection: AsyncConnection, ids: Collection[UUID]) -> list
 
 async def _read_pieces(connection: AsyncConnection, ids: Collection[UUID]) -> dict[UUID, list[Piece]]:
     """What the parts of these sets say, in order."""
+    if not ids:
+        return {}
     pieces: dict[UUID, list[Piece]] = {}
     query = (
         select(_part.set_id, _part.part_index, _part.encoding, _part.octets)
@@ -303,6 +307,10 @@ async def _read_pieces(connection: AsyncConnection, ids: Collection[UUID]) -> di
 async def _insert(connection: AsyncConnection, table: Table, rows: Sequence[dict[str, Any]]) -> None:
     if rows:
         await connection.execute(insert(table), rows)
+
+
+def _is_named(name: SetName) -> ColumnElement[bool]:
+    return and_(*(column == value for column, value in zip(NAME, name, strict=True)))
 
 
 def _lock_number(name: SetName) -> int:
