@@ -1,0 +1,101 @@
+"""Carriers and routes, and the version by which caches know that they are old, on both databases."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from longcode.domain.clock import utc_now
+from longcode.errors import Duplicate, NotFound
+from longcode.flow.catalog import Catalog, CatalogCache
+from longcode.store.accounts import AccountStore
+from longcode.store.catalog import CarrierRow, CatalogStore, RouteRow
+from longcode.store.database import Database
+
+
+class CountingStore(CatalogStore):
+    """The real store, which counts how often it was read."""
+
+    loads = 0
+
+    async def load(self) -> tuple[int, list[CarrierRow], list[RouteRow]]:
+        self.loads += 1
+        return await super().load()
+
+
+@pytest.fixture
+async def database(database_url: str) -> AsyncIterator[Database]:
+    opened = Database(database_url)
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+async def store(database: Database) -> CountingStore:
+    return CountingStore(database, utc_now)
+
+
+async def test_what_was_added_is_loaded(store: CountingStore, database: Database) -> None:
+    account = await AccountStore(database, utc_now).create("acme", "")
+    carrier_id = await store.add_carrier("sim", "simulator", {"rate": 50, "hosts": ["a", "b"]})
+    first = await store.add_route("sim", prefix="", account_id=None, priority=0)
+    second = await store.add_route("sim", prefix="1202", account_id=account.id, priority=9)
+    version, carriers, routes = await store.load()
+    assert version == await store.version()
+    assert carriers == [CarrierRow(carrier_id, "sim", "simulator", {"rate": 50, "hosts": ["a", "b"]}, False)]
+    assert sorted(routes, key=lambda route: route.id) == [
+        RouteRow(first, carrier_id, "", None, 0),
+        RouteRow(second, carrier_id, "1202", account.id, 9),
+    ]
+
+
+async def test_names_of_carriers_are_taken_once_and_must_exist(store: CountingStore) -> None:
+    await store.add_carrier("sim", "simulator", {})
+    before = await store.version()
+    with pytest.raises(Duplicate):
+        await store.add_carrier("sim", "smpp", {})
+    with pytest.raises(NotFound):
+        await store.add_route("Sim", prefix="", account_id=None, priority=0)
+    assert await store.version() == before
+
+
+async def test_a_cache_reads_again_only_what_moved_on(store: CountingStore) -> None:
+    cache = CatalogCache(store)
+    await store.add_carrier("sim", "simulator", {})
+    for _ in range(3):
+        catalog = await cache.now()
+    assert (store.loads, len(catalog.carriers)) == (1, 1)
+    await store.add_carrier("other", "smpp", {})
+    assert len((await cache.now()).carriers) == 2
+    assert store.loads == 2
+    # Somebody who saw an older version is content with a newer one.
+    assert (await cache.at(0)).version == await store.version()
+    assert store.loads == 2
+
+
+@pytest.mark.parametrize(
+    ("recipient", "account_id", "carrier_id"),
+    [
+        ("+12025550101", 1, 12),
+        ("1 (202) 555-0101", 1, 12),
+        ("+12025550101", 2, 13),
+        ("+13015550101", 2, 11),
+        ("+442079460101", 1, 10),
+        ("anna", 1, 10),
+        ("", 1, 10),
+    ],
+)
+def test_the_first_route_that_fits_carries(recipient: str, account_id: int, carrier_id: int) -> None:
+    routes = (
+        RouteRow(4, 13, "1202", 2, 0),
+        RouteRow(3, 12, "1202", None, 9),
+        RouteRow(2, 11, "1", None, 0),
+        RouteRow(1, 10, "", None, 0),
+    )
+    assert Catalog(1, {}, routes).route(account_id, recipient) == carrier_id
+
+
+def test_no_route_is_no_carrier() -> None:
+    assert Catalog(1, {}, ()).route(1, "+12025550101") is None
+    assert Catalog(1, {}, (RouteRow(1, 10, "44", None, 0),)).route(1, "+12025550101") is None
