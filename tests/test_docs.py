@@ -13,7 +13,7 @@ import pytest
 
 from longcode import docs
 from longcode.cli import main
-from longcode.cli.operator import add_carrier
+from longcode.cli.carriers import add_carrier
 from longcode.settings import PREFIX, Settings
 
 ROOT = Path(__file__).parents[1]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from longcode import __version__
-from longcode.cli import operator, processes
+from longcode.cli import accounts, carriers, messages, openapi, processes, routes
 from longcode.errors import LongcodeError
 
 
@@ -34,14 +34,17 @@ for command in (
     processes.migrate,
     processes.seed,
     processes.doctor,
-    operator.account,
-    operator.number,
-    operator.sender,
-    operator.apikey,
-    operator.carrier,
-    operator.route,
-    operator.optout,
-    operator.import_,
-    operator.openapi,
+    accounts.account,
+    accounts.number,
+    accounts.sender,
+    accounts.apikey,
+    accounts.optout,
+    accounts.import_,
+    carriers.carrier,
+    routes.route,
+    messages.message,
+    messages.receipt,
+    messages.inbound,
+    openapi.openapi,
 ):
     main.add_command(command)

@@ -31,6 +31,14 @@ def format_micro(moment: datetime) -> str:
     return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds")
 
 
+def format_milli(moment: datetime) -> str:
+    """UTC, ISO 8601, always three decimals, with its zone: "2026-11-22T10:00:00.123Z".
+
+    moment: aware.
+    """
+    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
+
+
 def parse_instant(value: object, *, field: str) -> datetime:
     """The instant, aware and in UTC, that a client's timestamp names.
 

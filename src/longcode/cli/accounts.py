@@ -1,41 +1,22 @@
-"""The operator's commands: accounts, numbers, senders, keys, carriers, routes, opt-outs, imports."""
+"""Commands about accounts and what is theirs: numbers, sender IDs, API keys, opt-outs, imports."""
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import BinaryIO, TextIO, TypeVar
+from typing import BinaryIO, TextIO
 
 import click
 
-from longcode import log
 from longcode.bootstrap import Product
-from longcode.cli.embedded import settings_with
-from longcode.cli.processes import data_option, opened, run
+from longcode.cli.processes import data_option
+from longcode.cli.product import account_option, with_product
 from longcode.domain.account import NAME_RULE, is_account_name
-from longcode.domain.phone import canonical, digits_of, parse_inventory_value
+from longcode.domain.phone import canonical, parse_inventory_value
 from longcode.encoding.account_dump import read_accounts
 from longcode.errors import ConfigurationError, Duplicate, InvalidField, NotFound
-from longcode.flow.catalog import SIMULATOR_DRIVER
 from longcode.flow.identity import hash_key, hash_secret, new_key, new_secret
 from longcode.flow.plivo_import import bring_in
-
-T = TypeVar("T")
-
-account_option = click.option("--account", "account_name", required=True, metavar="NAME")
-
-
-def with_product(data: Path | None, act: Callable[[Product], Awaitable[T]]) -> T:
-    """Open the product for one command, do it, close."""
-    settings = settings_with(data)
-    log.configure("warning")
-
-    async def inner() -> T:
-        async with opened(settings) as product:
-            return await act(product)
-
-    return run(inner())
 
 
 @click.group()
@@ -202,51 +183,6 @@ def create_key(account_name: str, data: Path | None) -> None:
 
 
 @click.group()
-def carrier() -> None:
-    """Carriers."""
-
-
-@carrier.command("add")
-@click.argument("name")
-@click.option("--driver", required=True, type=click.Choice([SIMULATOR_DRIVER]))
-@click.argument("settings", nargs=-1, metavar="[key=value]…")
-@data_option
-def add_carrier(name: str, driver: str, settings: tuple[str, ...], data: Path | None) -> None:
-    """Add a carrier."""
-    if settings:
-        raise ConfigurationError(
-            [f"{setting.partition('=')[0]}: the simulator has no settings" for setting in settings]
-        )
-    with_product(data, lambda product: product.catalog_store.add_carrier(name, driver, {}))
-    click.echo(f"carrier {name}")
-
-
-@click.group()
-def route() -> None:
-    """Routes."""
-
-
-@route.command("add")
-@click.option("--carrier", "carrier_name", required=True, metavar="NAME")
-@click.option("--prefix", default="", metavar="DIGITS", help="Recipients that begin so. Default: all.")
-@click.option("--account", "account_name", metavar="NAME", help="Only this account's messages.")
-@click.option("--priority", default=0, show_default=True, help="The higher wins among equal prefixes.")
-@data_option
-def add_route(carrier_name: str, prefix: str, account_name: str | None, priority: int, data: Path | None) -> None:
-    """Send recipients to a carrier: the longest prefix wins, then the highest priority."""
-    digits = digits_of(prefix)
-    if prefix.removeprefix("+") != digits or len(digits) > 15:
-        raise ConfigurationError(["a prefix is at most 15 digits"])
-
-    async def add(product: Product) -> None:
-        account_id = None if account_name is None else (await product.accounts.by_name(account_name)).id
-        await product.catalog_store.add_route(carrier_name, prefix=digits, account_id=account_id, priority=priority)
-
-    with_product(data, add)
-    click.echo(f"route {digits or 'all'} → {carrier_name}")
-
-
-@click.group()
 def optout() -> None:
     """Recipients who are not to be written to, for good."""
 
@@ -287,11 +223,3 @@ def import_plivo(file: BinaryIO, data: Path | None) -> None:
         f"{len(report.conflicts)} in conflict"
     )
     _tell_conflicts(report.conflicts)
-
-
-@click.command()
-def openapi() -> None:
-    """Print the OpenAPI description of every interface."""
-    from longcode.web.description import as_yaml  # only this command needs it
-
-    click.echo(as_yaml(), nl=False)

@@ -1,0 +1,287 @@
+"""Commands that look at messages: one with its timeline, lists, stray receipts, and what nobody owns."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from pathlib import Path
+from uuid import UUID
+
+import click
+
+from longcode.bootstrap import Product
+from longcode.cli.processes import data_option
+from longcode.cli.product import account_option, json_option, limit_option, with_product
+from longcode.cli.tables import Table, clean, echo_json, show_fields
+from longcode.domain.clock import utc_now
+from longcode.domain.message import Direction, Message, Status, is_final
+from longcode.domain.timestamps import format_milli
+from longcode.errors import ConfigurationError, NotFound, Refused
+from longcode.flow.outlook import KnownCarrier, Names
+from longcode.flow.timeline import DIALECTS, Event, carrier_of, tell
+from longcode.store.cancel import CancelStore
+from longcode.store.leftovers import LeftoverStore
+from longcode.store.timeline import History, Listed, TimelineStore
+
+PAGE = 500
+ALL = 1_000_000_000
+
+
+@click.group()
+def message() -> None:
+    """Messages."""
+
+
+@message.command("show")
+@click.argument("message_id", metavar="ID")
+@json_option
+@data_option
+def show_message(message_id: str, as_json: bool, data: Path | None) -> None:
+    """Show a message with its timeline: what happened to it, why, and what happens next."""
+    wanted = _parse_id(message_id)
+
+    async def read(product: Product) -> tuple[History, str | None, list[Event]]:
+        history = await _timeline(product).history(wanted, tuple(DIALECTS))
+        if history is None:
+            raise _unknown(message_id)
+        catalog = await product.catalog.now()
+        carriers = {row.id: KnownCarrier(row.name, row.paused) for row in catalog.carriers.values()}
+        carrier_id = carrier_of(history)
+        known = None if carrier_id is None else carriers.get(carrier_id)
+        return history, None if known is None else known.name, tell(history, Names(carriers), utc_now())
+
+    history, carrier, events = with_product(data, read)
+    if as_json:
+        echo_json(_shown(history, carrier, events))
+    else:
+        _print(history, carrier, events)
+
+
+@message.command("list")
+@account_option
+@click.option("--status", type=click.Choice([status.value for status in Status]), help="Only these.")
+@click.option("--direction", type=click.Choice([direction.value for direction in Direction]), help="Only these.")
+@limit_option
+@json_option
+@data_option
+def list_messages(
+    account_name: str, status: str | None, direction: str | None, limit: int, as_json: bool, data: Path | None
+) -> None:
+    """List an account's messages, the newest first."""
+    table = Table("id", "at", "direction", "from", "to", "status", "error", "attempts")
+
+    async def read(product: Product) -> None:
+        account = await product.accounts.by_name(account_name)
+        pages = _pages(
+            _timeline(product),
+            account.id,
+            limit or ALL,
+            status=None if status is None else Status(status),
+            direction=None if direction is None else Direction(direction),
+        )
+        async for page in pages:
+            if as_json:
+                for listed in page:
+                    echo_json(_record(listed.message, listed.attempts))
+            else:
+                table.add([_row(listed) for listed in page])
+
+    with_product(data, read)
+
+
+@message.command("cancel")
+@click.argument("message_id", metavar="ID")
+@data_option
+def cancel_message(message_id: str, data: Path | None) -> None:
+    """Take a message back that no carrier was given."""
+    wanted = _parse_id(message_id)
+
+    async def cancel(product: Product) -> None:
+        if await CancelStore(product.database, product.clock).cancel(wanted):
+            return
+        history = await _timeline(product).history(wanted)
+        if history is None:
+            raise _unknown(message_id)
+        status = history.message.status
+        why = "it is at its end" if is_final(status) else "a carrier may have it"
+        raise Refused(f"message {wanted} is {status.value} and cannot be canceled: {why}")
+
+    with_product(data, cancel)
+    click.echo(f"message {wanted} canceled")
+
+
+@click.group()
+def receipt() -> None:
+    """Receipts of carriers."""
+
+
+@receipt.command("list")
+@click.option("--unmatched", is_flag=True, help="Only those that fit no message so far.")
+@limit_option
+@json_option
+@data_option
+def list_receipts(unmatched: bool, limit: int, as_json: bool, data: Path | None) -> None:
+    """List receipts, the latest first."""
+    headings = ("id", "at", "carrier", "reference", "status", "error", "from", "to")
+
+    async def read(product: Product) -> list[tuple[object, ...]]:
+        carrier = await _carrier_names(product)
+        return [
+            (
+                str(one.id),
+                format_milli(one.received_at),
+                carrier(one.carrier_id),
+                one.reference,
+                one.status,
+                one.error_code,
+                one.sender,
+                one.recipient,
+            )
+            for one in await _leftovers(product).receipts(count=limit or ALL, unmatched=unmatched)
+        ]
+
+    _show(headings, with_product(data, read), as_json=as_json)
+
+
+@click.group()
+def inbound() -> None:
+    """Messages that came in by carriers."""
+
+
+@inbound.command("list")
+@click.option("--unowned", is_flag=True, help="Those to numbers that no account owns.")
+@limit_option
+@json_option
+@data_option
+def list_inbound(unowned: bool, limit: int, as_json: bool, data: Path | None) -> None:
+    """List what came in and belongs to no account, the latest first.
+
+    An account's own are under `longcode message list --direction inbound`.
+    """
+    if not unowned:
+        raise ConfigurationError(["an account's messages: `longcode message list --account NAME --direction inbound`"])
+    headings = ("id", "at", "carrier", "from", "to", "complete", "text")
+
+    async def read(product: Product) -> list[tuple[object, ...]]:
+        carrier = await _carrier_names(product)
+        return [
+            (
+                str(one.id),
+                format_milli(one.received_at),
+                carrier(one.carrier_id),
+                one.sender,
+                one.recipient,
+                "no" if one.partial else "yes",
+                one.text,
+            )
+            for one in await _leftovers(product).unowned(count=limit or ALL)
+        ]
+
+    _show(headings, with_product(data, read), as_json=as_json)
+
+
+def _timeline(product: Product) -> TimelineStore:
+    return TimelineStore(product.database)
+
+
+def _leftovers(product: Product) -> LeftoverStore:
+    return LeftoverStore(product.database, product.clock)
+
+
+def _parse_id(text: str) -> UUID:
+    try:
+        return UUID(text)
+    except ValueError as error:
+        raise _unknown(text) from error
+
+
+def _unknown(message_id: str) -> NotFound:
+    return NotFound(f"there is no message {message_id}")
+
+
+async def _carrier_names(product: Product) -> Callable[[int | None], str | None]:
+    """What to call a carrier by its id: its name, or its id where it is gone."""
+    names = {row.id: row.name for row in (await product.catalog.now()).carriers.values()}
+    return lambda carrier_id: None if carrier_id is None else names.get(carrier_id, str(carrier_id))
+
+
+async def _pages(
+    store: TimelineStore, account_id: int, limit: int, *, status: Status | None, direction: Direction | None
+) -> AsyncIterator[list[Listed]]:
+    """Up to `limit` messages, a page at a time, so that a list of any length takes little memory."""
+    before: UUID | None = None
+    while limit > 0:
+        count = min(PAGE, limit)
+        page = await store.page(account_id, count=count, before=before, status=status, direction=direction)
+        if page:
+            yield page
+        if len(page) < count:
+            return
+        before = page[-1].message.id
+        limit -= count
+
+
+def _record(message: Message, attempts: int) -> dict[str, object]:
+    """What programs read; keys are added, and never change their meaning."""
+    return {
+        "id": str(message.id),
+        "status": message.status.value,
+        "sender": message.sender,
+        "recipient": message.recipient,
+        "direction": message.direction.value,
+        "reference": message.provider_reference,
+        "error": message.error,
+        "attempts": attempts,
+        "created_at": format_milli(message.created_at),
+        "segments": message.segment_count,
+    }
+
+
+def _shown(history: History, carrier: str | None, events: Sequence[Event]) -> dict[str, object]:
+    return {
+        **_record(history.message, len(history.attempts)),
+        "account": history.account,
+        "carrier": carrier,
+        "timeline": [{"at": format_milli(event.at), "event": event.event, "detail": event.detail} for event in events],
+    }
+
+
+def _print(history: History, carrier: str | None, events: Sequence[Event]) -> None:
+    message = history.message
+    fields = {
+        "account": history.account,
+        "direction": message.direction.value,
+        "from": message.sender,
+        "to": message.recipient,
+        "status": message.status.value,
+        "error": message.error,
+        "carrier": carrier,
+        "reference": message.provider_reference,
+        "segments": message.segment_count,
+        "attempts": len(history.attempts),
+    }
+    show_fields(f"message {message.id}", fields)
+    click.echo()
+    for event in events:
+        click.echo(f"{format_milli(event.at)}  {event.event:<11}  {clean(event.detail)}")
+
+
+def _row(listed: Listed) -> tuple[object, ...]:
+    message = listed.message
+    return (
+        message.id,
+        format_milli(message.created_at),
+        message.direction.value,
+        message.sender,
+        message.recipient,
+        message.status.value,
+        message.error,
+        listed.attempts,
+    )
+
+
+def _show(headings: Sequence[str], rows: Sequence[Sequence[object]], *, as_json: bool) -> None:
+    if as_json:
+        for row in rows:
+            echo_json(dict(zip(headings, row, strict=True)))
+    elif rows:
+        Table(*headings).add(rows)

@@ -1,0 +1,34 @@
+"""What the operator's commands share: the product for one command, and their common options."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TypeVar
+
+import click
+
+from longcode import log
+from longcode.bootstrap import Product
+from longcode.cli.embedded import settings_with
+from longcode.cli.processes import opened, run
+
+T = TypeVar("T")
+
+account_option = click.option("--account", "account_name", required=True, metavar="NAME")
+json_option = click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+limit_option = click.option(
+    "--limit", default=50, show_default=True, type=click.IntRange(0), help="The most lines; 0: all there are."
+)
+
+
+def with_product(data: Path | None, act: Callable[[Product], Awaitable[T]]) -> T:
+    """Open the product for one command, do it, close."""
+    settings = settings_with(data)
+    log.configure("warning")
+
+    async def inner() -> T:
+        async with opened(settings) as product:
+            return await act(product)
+
+    return run(inner())

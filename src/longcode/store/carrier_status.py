@@ -1,0 +1,99 @@
+"""How carriers are doing: what processes say of their links, and what waits for each carrier."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from sqlalchemy import delete, func, literal, select, tuple_
+from sqlalchemy.dialects.postgresql import insert as postgresql_insert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+
+from longcode.store import schema
+from longcode.store.database import Database
+
+# How far a queue is counted, and how many (priority, account) pairs are looked at for its oldest row.
+COUNTED: Final = 10_000
+PAIRS: Final = 1_000
+FORGOTTEN_AFTER: Final = timedelta(hours=1)
+
+_outbox = schema.outbox.c
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessStatus:
+    """What one process said of a carrier's links last.
+
+    status: `binds`, a list with one record a bind: its name, state, since, last_error and counters.
+    """
+
+    process: str
+    status: Mapping[str, Any]
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class QueueDepth:
+    """What waits for a carrier. waiting: counted up to COUNTED + 1. oldest_due_at: None where nothing waits."""
+
+    waiting: int
+    oldest_due_at: datetime | None
+
+
+class CarrierStatusStore:
+    """How carriers are doing."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def processes(self, carrier_id: int) -> list[ProcessStatus]:
+        """What processes said of a carrier, each the last time, by their names."""
+        table = schema.carrier_status.c
+        query = (
+            select(table.process, table.status, table.updated_at)
+            .where(table.carrier_id == carrier_id)
+            .order_by(table.process)
+        )
+        async with self._database.read() as connection:
+            return [ProcessStatus(*row) for row in await connection.execute(query)]
+
+    async def report(self, carrier_id: int, process: str, status: Mapping[str, Any], now: datetime) -> None:
+        """Keep what a process says of a carrier's links; forget processes that fell silent long ago."""
+        table = schema.carrier_status
+        insert_ = sqlite_insert if self._database.is_sqlite else postgresql_insert
+        values = {"status": dict(status), "updated_at": now}
+        statement = insert_(table).values(carrier_id=carrier_id, process=process, **values)
+        async with self._database.write() as connection:
+            await connection.execute(statement.on_conflict_do_update(index_elements=table.primary_key, set_=values))
+            await connection.execute(
+                delete(table).where(table.c.carrier_id == carrier_id, table.c.updated_at < now - FORGOTTEN_AFTER)
+            )
+
+    async def depth(self, carrier_id: int) -> QueueDepth:
+        """What waits for a carrier, at a cost that a long queue does not raise."""
+        some = select(_outbox.message_id).where(_outbox.carrier_id == carrier_id).limit(COUNTED + 1).subquery()
+        async with self._database.read() as connection:
+            waiting: int = (await connection.execute(select(func.count()).select_from(some))).scalar_one()
+        return QueueDepth(waiting, await self._oldest(carrier_id) if waiting else None)
+
+    async def _oldest(self, carrier_id: int) -> datetime | None:
+        """The earliest due time: the least of each (priority, account), which the index has in front."""
+        pair = tuple_(_outbox.priority, _outbox.account_id)
+        head = (
+            select(_outbox.priority, _outbox.account_id, _outbox.due_at)
+            .where(_outbox.carrier_id == carrier_id)
+            .order_by(_outbox.priority, _outbox.account_id, _outbox.due_at)
+            .limit(1)
+        )
+        oldest: datetime | None = None
+        async with self._database.read() as connection:
+            row = (await connection.execute(head)).one_or_none()
+            for _ in range(PAIRS):
+                if row is None:
+                    break
+                oldest = row.due_at if oldest is None else min(oldest, row.due_at)
+                behind = head.where(pair > tuple_(literal(row.priority), literal(row.account_id)))
+                row = (await connection.execute(behind)).one_or_none()
+        return oldest
