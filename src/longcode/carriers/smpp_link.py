@@ -380,6 +380,7 @@ def _in_words(error: BaseException) -> str:
         return f"no connection within {CONNECT_SECONDS:g} s"
     if isinstance(cause, OSError):
         # asyncio replaces the system's words for a number by its own, which name no reason.
-        has_number = cause.errno and not isinstance(cause, tls.SSLError | socket.gaierror)
-        return f"no connection: {os.strerror(cause.errno) if has_number else cause.strerror or cause}"
+        if cause.errno and not isinstance(cause, tls.SSLError | socket.gaierror):
+            return f"no connection: {os.strerror(cause.errno)}"
+        return f"no connection: {cause.strerror or cause}"
     return str(error)
