@@ -73,7 +73,7 @@ class Message:
     sent_at_seconds: Unix seconds, the order of conversations; the client's own where it gave one.
     client_reference: the client's name for it (idempotency key or uuid), or None.
     provider_reference: the carrier's name for its first segment; None until the carrier has it.
-    error: a stable code, only where status is failed or undelivered.
+    error: a stable code, where status is failed or undelivered; `partial` where a received one lacks some parts.
     """
 
     id: UUID

@@ -35,9 +35,9 @@ from longcode.store.part_sets import PartSet, Piece
 # How long the parts that came wait for the others.
 PARTS_TIMEOUT: Final = timedelta(minutes=5)
 
-# A carrier that missed our answer delivers again within minutes. For longer nothing tells its repeat from a person
-# who writes the same words again, and those must not be lost.
-REPEATED_WITHIN: Final = timedelta(minutes=15)
+# A carrier that missed our answer delivers again soon. For longer nothing tells its repeat from a person who writes
+# the same words again, and those must not be lost.
+REPEATED_WITHIN: Final = timedelta(hours=1)
 
 # Parts are told apart by their reference too, so a repeated one may be known for longer.
 PARTS_KNOWN: Final = timedelta(days=1)
