@@ -24,6 +24,9 @@ SQLITE_BUSY_SECONDS = 15
 # Connection, read-only standby, login, no such database, deadlock, resources, operator, system.
 # Source: PostgreSQL, appendix A, error codes.
 PASSING_STATES = ("08", "25006", "28", "3D", "40", "53", "57", "58")
+# With the default price of a random page, a generic plan that is made while tables are empty scans
+# them, and is kept until the server's next ANALYZE, however fast they grow in that minute.
+POSTGRESQL_SETTINGS = {"application_name": "longcode", "plan_cache_mode": "auto", "random_page_cost": "1.1"}
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
 
@@ -150,7 +153,7 @@ def _postgresql_engine(url: URL, pool_size: int) -> AsyncEngine:
         pool_timeout=5,
         pool_pre_ping=False,
         hide_parameters=True,  # they hold message texts, which no log may show
-        connect_args={"timeout": 5, "server_settings": {"application_name": "longcode", "plan_cache_mode": "auto"}},
+        connect_args={"timeout": 5, "server_settings": POSTGRESQL_SETTINGS},
     )
 
     @event.listens_for(engine.sync_engine, "checkout")

@@ -1,0 +1,192 @@
+"""Hot statements reach big tables by an index: generic plans on PostgreSQL, on empty tables and on full ones.
+
+What is asserted: no plan holds a sequential scan of a table that grows with traffic. PostgreSQL
+plans an empty table that was never vacuumed as one of ten pages, so that even there an index is
+cheaper at the page price that our connections set. The plans of conversations, mailboxes and
+numbers are tested beside their stores.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import event, text
+
+from longcode.carriers.port import CarrierReceipt, ReceiptStatus
+from longcode.domain.clock import mint_id, utc_now
+from longcode.domain.message import Direction, Medium, Message, Status
+from longcode.flow.receipt import Receipts
+from longcode.store import outbox_hot
+from longcode.store.database import Database
+from longcode.store.intake import INSERT, PREFLIGHT, IntakeStore, KeyClaim, Lookups, NewMessage
+from longcode.store.messages import MessageStore
+from longcode.store.outbox import Conclusion, NewAttempt, NewOutcome, OutboxStore
+from longcode.store.receipts import ReceiptStore
+from longcode.store.strays import StrayStore
+
+BIG = ("message", "idempotency", "outcome", "receipt", "attempt", "outbox", "mailbox", "stop_request", "opt_out")
+CARRIER = 7
+ROWS = 5000
+
+HOT = {
+    "what accept asks": PREFLIGHT,
+    "what accept stores": INSERT,
+    "what dispatch claims": outbox_hot.CLAIM,
+    "what dispatch begins": outbox_hot.BEGIN,
+    "what dispatch concludes": outbox_hot.CONCLUDE,
+}
+
+FILL = (
+    """INSERT INTO account (id, name, secret_hash, created_at)
+       SELECT n, n::text, '', now() FROM generate_series(1, 50) AS n""",
+    """INSERT INTO opt_out SELECT 1 + n % 50, n::text, 'operator', now() FROM generate_series(1, {rows}) AS n""",
+    """INSERT INTO message SELECT gen_random_uuid(), n % 50, 'outbound', 'sms', 'MyCorp', n::text, 'Hello', n, 'sent',
+       NULL, 'gsm7', 1, NULL, now(), now() FROM generate_series(1, {rows}) AS n""",
+    """INSERT INTO idempotency SELECT account_id, id::text, '', id, now() FROM message""",
+    """INSERT INTO outbox SELECT id, account_id, 7 + sent_at_seconds % 3, 5, now(), NULL, now(), 0 FROM message""",
+    """INSERT INTO attempt (id, message_id, segment_index, segment_total, carrier_id, started_at)
+       SELECT gen_random_uuid(), id, 0, 1, 7, now() FROM message""",
+    """INSERT INTO outcome (attempt_id, kind, message_id, segment_index, segment_total, carrier_id, reference, ended_at)
+       SELECT id, 'accepted', message_id, 0, 1, 7, id::text, now() FROM attempt""",
+    """INSERT INTO receipt (id, carrier_id, reference, status, whole_message, raw, received_at)
+       SELECT gen_random_uuid(), 7, reference, 'delivered', false, '', now() FROM outcome""",
+    """INSERT INTO mailbox SELECT account_id, recipient, sender, now(), id FROM message""",
+    """INSERT INTO stop_request SELECT id, account_id, sender, recipient, now() FROM message""",
+    "ANALYZE",
+)
+
+
+def filling(statement: str) -> str:
+    """One of FILL, for tables that may hold a few rows already."""
+    return statement if statement == "ANALYZE" else f"{statement.format(rows=ROWS)} ON CONFLICT DO NOTHING"
+
+
+@dataclass(frozen=True, slots=True)
+class Listened:
+    """A database and every statement that was run on it."""
+
+    database: Database
+    statements: dict[str, Any] = field(default_factory=dict)
+
+
+@pytest.fixture
+async def listened(database_url: str) -> AsyncIterator[Listened]:
+    opened = Listened(Database(database_url))
+
+    @event.listens_for(opened.database.engine.sync_engine, "before_cursor_execute")
+    def _note(_c: Any, _cursor: Any, statement: str, parameters: Any, _x: Any, many: bool) -> None:
+        if statement.lstrip().upper().startswith(("SELECT", "UPDATE", "DELETE", "WITH", "INSERT")):
+            opened.statements[statement] = parameters[0] if many else parameters
+
+    yield opened
+    await opened.database.close()
+
+
+async def live_through(database: Database) -> None:
+    """One message's life, so that every statement on its way is run once."""
+    intake, outbox = IntakeStore(database), OutboxStore(database, utc_now)
+    store, strays = ReceiptStore(database, utc_now, mint_id), StrayStore(database, utc_now)
+    receipts = Receipts(store, strays, utc_now)
+    now = utc_now()
+    message = Message(
+        id=mint_id(),
+        account_id=1,
+        direction=Direction.OUTBOUND,
+        medium=Medium.SMS,
+        sender="MyCorp",
+        recipient="+12025550101",
+        text="Hello",
+        sent_at_seconds=0,
+        status=Status.QUEUED,
+        client_reference=None,
+        provider_reference=None,
+        encoding="gsm7",
+        segment_count=1,
+        error=None,
+        created_at=now,
+    )
+    new = NewMessage(
+        message=message, call_id=message.id, queued=True, carrier_id=CARRIER, due_at=now, expires_at=now, stop=True
+    )
+    pair = {(1, "a")}
+    await intake.preflight(Lookups(keys=pair, numbers={"1"}, sender_ids=pair, logins=pair, recipients=pair))
+    await intake.insert([new], [KeyClaim(1, "a", b"", message.id, now)])
+    await intake.stored_key(1, "a")
+    await intake.messages([message.id])
+    await MessageStore(database).get(1, message.id)
+    attempt_id = mint_id()
+    await outbox.claim(CARRIER, 10, timedelta(0))
+    await outbox.begin([NewAttempt(attempt_id, message.id, 0, 1, CARRIER)])
+    await outbox.claim(CARRIER, 10, timedelta(0))
+    outcome = NewOutcome(
+        attempt_id=attempt_id,
+        message_id=message.id,
+        segment_index=0,
+        segment_total=1,
+        carrier_id=CARRIER,
+        kind="accepted",
+        reference="r",
+    )
+    await outbox.conclude([Conclusion(message_id=message.id, outcomes=(outcome,), again_after=timedelta(0))])
+    await outbox.conclude([Conclusion(message_id=message.id, outcomes=(outcome,), status=Status.SENT)])
+    await receipts.take(
+        [CarrierReceipt(carrier_id=CARRIER, reference="r", status=ReceiptStatus.DELIVERED, attempt_id=attempt_id)]
+    )
+    await outbox.unrouted(10)
+
+
+async def generic_plan(driver: Any, statement: str) -> str:
+    """How PostgreSQL runs a statement whose values it does not know."""
+    values = max((int(number) for number in re.findall(r"\$(\d+)", statement)), default=0)
+    await driver.execute("SET plan_cache_mode = force_generic_plan")
+    await driver.execute(f"PREPARE hot AS {statement}")
+    nulls = f"({', '.join(['NULL'] * values)})" if values else ""
+    rows = await driver.fetch(f"EXPLAIN EXECUTE hot{nulls}")
+    await driver.execute("DEALLOCATE hot")
+    return "\n".join(row[0] for row in rows)
+
+
+def scanned(plan: str) -> list[str]:
+    """The big tables that a plan reads from end to end."""
+    return [name for name in BIG if re.search(rf"(Seq Scan on|SCAN) {name}\b(?! USING)", plan)]
+
+
+@pytest.mark.parametrize("full", [False, True], ids=["empty tables", "full tables"])
+async def test_hot_statements_scan_no_big_table(postgres_url: str, full: bool) -> None:
+    database = Database(postgres_url)
+    if full:
+        async with database.write() as connection:
+            for statement in FILL:
+                await connection.execute(text(filling(statement)))
+    async with database.driver() as driver:
+        plans = {name: await generic_plan(driver, statement) for name, statement in HOT.items()}
+    await database.close()
+    assert [(name, scanned(plan), plan) for name, plan in plans.items() if scanned(plan)] == []
+
+
+async def test_no_statement_of_a_messages_life_scans_a_big_table(listened: Listened) -> None:
+    database = listened.database
+    await live_through(database)
+    statements = dict(listened.statements)
+    assert len(statements) > 5
+    if database.is_sqlite:
+        async with database.read() as connection:
+            plans = {
+                statement: "\n".join(
+                    row.detail
+                    for row in await connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)
+                )
+                for statement, parameters in statements.items()
+            }
+    else:
+        async with database.write() as connection:
+            for statement in FILL:
+                await connection.execute(text(filling(statement)))
+        async with database.driver() as driver:
+            plans = {statement: await generic_plan(driver, statement) for statement in statements}
+    assert [(scanned(plan), statement, plan) for statement, plan in plans.items() if scanned(plan)] == []
