@@ -11,7 +11,7 @@ from typing import cast
 import pytest
 
 from longcode.carriers.port import Accepted, Capacity, Deferred, InboundPart, ReceiptStatus, Rejected, Unconfirmed
-from longcode.carriers.smpp_link import BindStatus
+from longcode.carriers.smpp_link import BindStatus, pause_seconds
 from longcode.carriers.smpp_settings import LongMessages, Mode, ReceiptPolicy
 from longcode.smpp import pdu
 from longcode.smpp.incoming import Answer
@@ -243,6 +243,25 @@ async def test_a_bind_that_never_answers_risks_one_at_a_time_until_it_does() -> 
 
 
 # Connections that end
+
+
+@pytest.mark.parametrize(
+    ("failures", "refused", "shortest", "longest"),
+    [
+        (0, False, 0.25, 0.5),
+        (1, False, 0.5, 1.0),
+        (4, False, 4.0, 8.0),
+        (5, False, 5.0, 10.0),
+        (99, False, 5.0, 10.0),
+        (0, True, 5.0, 10.0),
+        (1, True, 30.0, 60.0),
+    ],
+)
+def test_pauses_grow_with_jitter_and_spare_an_account_that_is_refused(
+    failures: int, refused: bool, shortest: float, longest: float
+) -> None:
+    assert pause_seconds(failures, refused=refused, random=lambda: 0.0) == shortest
+    assert pause_seconds(failures, refused=refused, random=lambda: 1.0) == longest
 
 
 @pytest.mark.parametrize("script", [Script(cut_after=5), Script(close_after=5)], ids=["cut in a PDU", "closed"])

@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from longcode.carriers.port import CarrierReceipt, InboundPart, InboundSms, ReceiptStatus
 from longcode.carriers.smpp_deliver import STATES, Gather, Repeats, inbound_sms, receipt_in, response_to
@@ -19,6 +21,7 @@ from longcode.smpp.fields import Tlv
 from longcode.smpp.pdu import DataSm, DataSmResp, DeliverSm, DeliverSmResp
 from longcode.smpp.text import Concatenation, carry
 from tests.carriers.smpp_world import CARRIER_ID, settings_for, until
+from tests.smpp.strategies import one
 
 PLAIN = settings_for(2775)
 
@@ -219,6 +222,27 @@ def test_a_character_that_was_cut_in_two_is_whole_again_when_the_parts_are_joine
     second = _read(_mo(header + b"\x02" + octets[2:], esm_class=0x40, data_coding=8))
     joined = (first.text + second.text).encode("utf-16", "surrogatepass").decode("utf-16")
     assert joined == "😀"
+
+
+@given(delivery=st.one_of(one(DeliverSm), one(DataSm)), default=st.sampled_from(Alphabet))
+def test_whatever_comes_can_be_kept(delivery: DeliverSm | DataSm, default: Alphabet) -> None:
+    settings = replace(PLAIN, default_alphabet=default)
+    message = inbound_sms(delivery, CARRIER_ID, settings, b"print")
+    kept = [message.sender, message.recipient, message.text, message.raw]
+    receipt = receipt_in(delivery, CARRIER_ID, settings)
+    if receipt is not None:
+        assert len(receipt.error_code or "") <= 64
+        kept += [
+            receipt.reference,
+            receipt.error_code or "",
+            receipt.raw,
+            receipt.sender or "",
+            receipt.recipient or "",
+        ]
+        kept += receipt.alternatives
+    assert not any("\0" in text for text in kept)
+    if message.part is None:
+        message.text.encode()
 
 
 # Repeats

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 from longcode.carriers.port import Accepted, Deferred, Outcome, Rejected
 from longcode.carriers.smpp_settings import Alphabet, LongMessages, ReceiptPolicy, SmppSettings, Validity
-from longcode.carriers.smpp_submit import cut, is_throttle, outcome_of, submit_sm
+from longcode.carriers.smpp_submit import REJECTED, TEMPORARY, THROTTLED, cut, is_throttle, outcome_of, submit_sm
 from longcode.encoding.gsm7 import DEFAULT_ALPHABET, EXTENSION, Unencodable
 from longcode.encoding.segments import Encoding, choose
 from longcode.smpp import codec
@@ -231,3 +232,10 @@ def test_an_answer_means(case: Reply) -> None:
 
 def test_a_failure_is_permanent_where_the_operator_says_nothing() -> None:
     assert outcome_of(_refused(0x45), ONE, PLAIN) == Rejected("submit_failed", "ESME_RSUBMITFAIL (0x45)")
+
+
+def test_the_page_explains_every_code() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "carriers" / "smpp.md").read_text()
+    for status, code in {**THROTTLED, **TEMPORARY, **REJECTED}.items():
+        row = next((line for line in page.splitlines() if line.startswith(f"| `{code}` |")), "")
+        assert f"0x{status:02X}" in row or "0xC0–0xC4" in row, code

@@ -46,7 +46,6 @@ LONG_LIFE_SECONDS: Final = 30.0
 _CREDENTIALS: Final = (
     CommandStatus.ESME_RINVPASWD,
     CommandStatus.ESME_RINVSYSID,
-    CommandStatus.ESME_RBINDFAIL,
     CommandStatus.ESME_RINVSYSTYP,
 )
 
@@ -276,7 +275,7 @@ class Link:
                 self._settings.host,
                 self._settings.port,
                 session,
-                ssl=_context(self._settings),
+                ssl=tls_context(self._settings),
                 server_hostname=self._settings.tls_server_name or None,
                 timeout_seconds=CONNECT_SECONDS,
             )
@@ -348,11 +347,8 @@ class Link:
 
     def _failed(self, reason: str, *, refused: bool = False) -> float:
         self._last_error = reason
-        pause = min(FIRST_PAUSE_SECONDS * 2.0 ** min(self._failures, 10), LONGEST_PAUSE_SECONDS)
-        if refused:
-            pause = max(pause, REFUSED_PAUSE_SECONDS if self._failures else LONGEST_PAUSE_SECONDS)
+        pause = pause_seconds(self._failures, refused=refused, random=self._random)
         self._failures += 1
-        pause *= 0.5 + 0.5 * self._random()
         self._log.warning("not bound", bind=self.name, reason=reason, again_seconds=round(pause, 2))
         return pause
 
@@ -361,8 +357,16 @@ class Link:
         self._since = self._clock()
 
 
-def _context(settings: SmppSettings) -> tls.SSLContext | None:
-    """Raises OSError where a file cannot be read or is none of its kind."""
+def pause_seconds(failures: int, *, refused: bool, random: Callable[[], float]) -> float:
+    """How long to wait before the next try. failures: in a row before this one. refused: for the credentials."""
+    pause = min(FIRST_PAUSE_SECONDS * 2.0 ** min(failures, 10), LONGEST_PAUSE_SECONDS)
+    if refused:
+        pause = REFUSED_PAUSE_SECONDS if failures else LONGEST_PAUSE_SECONDS
+    return pause * (0.5 + 0.5 * random())
+
+
+def tls_context(settings: SmppSettings) -> tls.SSLContext | None:
+    """What to speak TLS with; None: without. Raises OSError where a file cannot be read or is none of its kind."""
     if not settings.tls:
         return None
     context = tls.create_default_context(cafile=settings.tls_ca or None)
