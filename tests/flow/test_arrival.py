@@ -9,7 +9,6 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
-from uuid import UUID
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -23,7 +22,7 @@ from longcode.encoding.segments import Encoding
 from longcode.errors import IntakeFull, OptedOut, StorageDown
 from longcode.flow.accept import SenderRule
 from longcode.flow.arrival import PARTS_KNOWN, PARTS_TIMEOUT, REPEATED_WITHIN, Arrivals
-from longcode.store.arrivals import DELIVERIES, ArrivalStore
+from longcode.store.arrivals import DELIVERIES, ArrivalStore, Finished
 from longcode.store.part_sets import PartSet
 from tests.flow.world import HandClock, World, open_world, send
 
@@ -73,9 +72,9 @@ class BreakingStore(ArrivalStore):
         self._fail_at("after keep")
         return due
 
-    async def finish(self, set_id: UUID, message_id: UUID | None, *, error: str | None) -> None:
+    async def finish(self, finished: Sequence[Finished]) -> None:
         self._fail_at("before finish")
-        await super().finish(set_id, message_id, error=error)
+        await super().finish(finished)
         self._fail_at("after finish")
 
     async def keep_unowned(self, *args: Any) -> None:

@@ -18,7 +18,7 @@ from sqlalchemy import event, func, insert, select, text
 from longcode.carriers.port import InboundPart, InboundSms
 from longcode.domain.clock import mint_id
 from longcode.store import schema
-from longcode.store.arrivals import DELIVERIES, PURGE_ROWS, ArrivalStore, Unowned
+from longcode.store.arrivals import DELIVERIES, PURGE_ROWS, ArrivalStore, Finished, Unowned
 from longcode.store.database import Database
 from longcode.store.part_sets import Delivery, OpenSet, PartSet, SetName, sort_parts
 
@@ -108,7 +108,7 @@ async def test_a_repeated_part_tells_the_set_until_it_is_delivered(store: Arriva
     last = part(1)
     (told,) = await keep(store, part(0), last)
     assert [one.id for one in await keep(store, last)] == [told.id]
-    await store.finish(told.id, None, error=None)
+    await store.finish([Finished(told.id)])
     assert await keep(store, last) == []
     assert await store.undelivered(10) == []
 
@@ -201,9 +201,9 @@ async def test_delivered_sets_are_forgotten_and_no_others(
     complete = [part(index, reference=reference) for reference in range(3) for index in (0, 1)]
     old, young, _undelivered = await keep(store, *complete)
     await keep(store, part(0, reference=9))
-    await store.finish(old.id, None, error=None)
+    await store.finish([Finished(old.id)])
     clock.now += MINUTE
-    await store.finish(young.id, None, error=None)
+    await store.finish([Finished(young.id)])
     await store.purge(keys_before=NOW, sets_before=NOW + MINUTE)
     assert (await count(database, "inbound_set"), await count(database, "inbound_part")) == (3, 5)
 
@@ -211,7 +211,7 @@ async def test_delivered_sets_are_forgotten_and_no_others(
 async def test_finishing_again_changes_nothing(database: Database, store: ArrivalStore, clock: Clock) -> None:
     (told,) = await keep(store, part(0), part(1))
     for _ in range(2):
-        await store.finish(told.id, None, error=None)
+        await store.finish([Finished(told.id)])
         clock.now += MINUTE
     async with database.read() as connection:
         assert (await connection.execute(select(schema.inbound_set.c.delivered_at))).scalar_one() == NOW
@@ -232,7 +232,7 @@ async def test_no_statement_reads_a_whole_table(database: Database, store: Arriv
     await store.tells_nothing_new(told)
     await store.close_overdue(NOW - MINUTE, 10)
     await store.undelivered(10)
-    await store.finish(told.id, None, error=None)
+    await store.finish([Finished(told.id)])
     await store.unowned(10, UUID(int=10))
     await store.purge(keys_before=NOW - PATIENCE + MINUTE, sets_before=NOW - PATIENCE + MINUTE)
     event.remove(database.engine.sync_engine, "before_cursor_execute", note)
@@ -250,7 +250,7 @@ async def fill(database: Database, store: ArrivalStore, clock: Clock) -> None:
     for start in range(0, MANY, 100):
         sets = await keep(store, *(part(index, reference=n) for n in range(start, start + 100) for index in (0, 1)))
     for old in sets[:3]:
-        await store.finish(old.id, None, error=None)
+        await store.finish([Finished(old.id)])
     clock.now = NOW
     async with database.write() as connection:
         await connection.execute(

@@ -8,7 +8,7 @@ step commits and may be repeated, so that a crash between two of them loses noth
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -28,7 +28,7 @@ from longcode.expiring.port import Pair, Question
 from longcode.flow.catalog import Catalog
 from longcode.flow.intake import Entry, Intake, Judged
 from longcode.flow.keywords import is_stop_request
-from longcode.store.arrivals import DELIVERIES, ArrivalStore, Unowned
+from longcode.store.arrivals import DELIVERIES, PARTIAL, ArrivalStore, Finished, Unowned
 from longcode.store.intake import Known, Lookups, NewMessage, Owner
 from longcode.store.part_sets import PartSet, Piece
 
@@ -41,9 +41,6 @@ REPEATED_WITHIN: Final = timedelta(hours=1)
 
 # Parts are told apart by their reference too, so a repeated one may be known for longer.
 PARTS_KNOWN: Final = timedelta(days=1)
-
-# What `error` says of a received message that lacks some of its parts.
-PARTIAL: Final = "partial"
 
 PARTS_AT_ONCE: Final = 200
 SWEEP_LIMIT: Final = 500
@@ -82,7 +79,9 @@ class Arrivals:
         clean = [replace(sms, sender=_readable(sms.sender), recipient=_readable(sms.recipient)) for sms in batch]
         parts = [sms for sms in clean if _is_part(sms)]
         whole = [self._whole(sms) for sms in clean if not _is_part(sms)]
-        await _all([*map(self._deliver, whole), self._take_parts(parts)])
+        # All run to their end, whatever becomes of the others.
+        steps = [*map(self._deliver, whole), self._take_parts(parts)]
+        _raise_first(await asyncio.gather(*steps, return_exceptions=True))
 
     async def sweep(self) -> None:
         """Deliver the sets whose time is over and those that a crash left undelivered; forget old deliveries.
@@ -92,7 +91,7 @@ class Arrivals:
         now = self._clock()
         await self._store.close_overdue(now - PARTS_TIMEOUT, SWEEP_LIMIT)
         try:
-            await _all([self._deliver_set(parts) for parts in await self._store.undelivered(SWEEP_LIMIT)])
+            await self._deliver_sets(await self._store.undelivered(SWEEP_LIMIT))
         except Unavailable as error:
             # Nothing is forgotten now: a set that was entered and not finished needs its key.
             self._log.warning("some parts wait", error=str(error))
@@ -102,13 +101,18 @@ class Arrivals:
     async def _take_parts(self, parts: Sequence[InboundSms]) -> None:
         for start in range(0, len(parts), PARTS_AT_ONCE):
             due = await self._store.keep(parts[start : start + PARTS_AT_ONCE], patience=PARTS_TIMEOUT)
-            await _all([self._deliver_set(one) for one in due])
+            await self._deliver_sets(due)
 
-    async def _deliver_set(self, parts: PartSet) -> None:
+    async def _deliver_sets(self, sets: Sequence[PartSet]) -> None:
+        """Deliver closed sets, whatever becomes of the others; then raise the first error."""
+        results = await asyncio.gather(*map(self._deliver_set, sets), return_exceptions=True)
+        await self._store.finish([result for result in results if isinstance(result, Finished)])
+        _raise_first(results)
+
+    async def _deliver_set(self, parts: PartSet) -> Finished:
         if parts.partial and await self._store.tells_nothing_new(parts):
             # A carrier repeated a part when its message was complete, and dressed it as another delivery.
-            await self._store.finish(parts.id, None, error=None)
-            return
+            return Finished(parts.id)
         message_id = await self._deliver(
             _Arrived(
                 delivery=f"mo-set:{parts.id}",
@@ -120,7 +124,7 @@ class Arrivals:
                 received_at=parts.started_at,
             )
         )
-        await self._store.finish(parts.id, message_id, error=PARTIAL if parts.partial else None)
+        return Finished(parts.id, message_id, parts.partial)
 
     async def _deliver(self, arrived: _Arrived) -> UUID | None:
         """The id of the message that a delivery became, now or before; None where nobody owns the number."""
@@ -222,8 +226,7 @@ def _readable(text: str) -> str:
     return text.encode("utf-16-be", "surrogatepass").decode("utf-16-be", "replace").replace("\0", "\ufffd")
 
 
-async def _all(steps: Sequence[Awaitable[object]]) -> None:
-    """Run all steps to their end, whatever becomes of the others; then raise the first error."""
-    for result in await asyncio.gather(*steps, return_exceptions=True):
+def _raise_first(results: Sequence[object]) -> None:
+    for result in results:
         if isinstance(result, BaseException):
             raise result

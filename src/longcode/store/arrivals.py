@@ -29,6 +29,9 @@ from longcode.store.part_sets import Delivery, OpenSet, PartSet, Piece, SetName,
 DELIVERIES: Final = 0
 PURGE_ROWS: Final = 1000
 
+# What `error` says of a received message that lacks some of its parts.
+PARTIAL: Final = "partial"
+
 _set: Final = schema.inbound_set.c
 _part: Final = schema.inbound_part.c
 _unowned: Final = schema.inbound_unowned.c
@@ -53,6 +56,15 @@ class Unowned:
     text: str
     partial: bool
     received_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A set that is dealt with. message_id: what it became, if it became a message; partial: parts of that lack."""
+
+    set_id: UUID
+    message_id: UUID | None = None
+    partial: bool = False
 
 
 class ArrivalStore:
@@ -113,17 +125,19 @@ class ArrivalStore:
             told = await _read_pieces(connection, (await connection.scalars(others)).all())
         return any(set(parts.pieces) <= set(pieces) for pieces in told.values())
 
-    async def finish(self, set_id: UUID, message_id: UUID | None, *, error: str | None) -> None:
-        """Note that a set needs no more: it is a message (with this error), or else is dealt with. May be repeated."""
-        now = self._clock()
+    async def finish(self, finished: Sequence[Finished]) -> None:
+        """Note that sets need no more; harmless when repeated."""
+        if not finished:
+            return
+        partial = [one.message_id for one in finished if one.partial and one.message_id is not None]
+        message = schema.message
         async with self._database.write() as connection:
-            if message_id is not None and error is not None:
-                message = schema.message
-                await connection.execute(update(message).where(message.c.id == message_id).values(error=error))
+            if partial:
+                await connection.execute(update(message).where(message.c.id.in_(partial)).values(error=PARTIAL))
             await connection.execute(
                 update(schema.inbound_set)
-                .where(_set.id == set_id, _set.delivered_at.is_(None))
-                .values(delivered_at=now)
+                .where(_set.id.in_([one.set_id for one in finished]), _set.delivered_at.is_(None))
+                .values(delivered_at=self._clock())
             )
 
     async def keep_unowned(self, unowned: Unowned, delivery: str) -> None:
