@@ -90,7 +90,7 @@ class Settings(BaseSettings):
     @field_validator("database_url")
     @classmethod
     def _known_database(cls, value: str | None) -> str | None:
-        if value is not None and value.split(":", 1)[0] not in DATABASE_SCHEMES:
+        if value is not None and ("://" not in value or value.split("://", 1)[0] not in DATABASE_SCHEMES):
             raise ValueError("expected postgresql://… or sqlite:///…")
         return value
 
