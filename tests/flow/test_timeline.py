@@ -1,0 +1,371 @@
+"""The timeline's sentences: what each record is told as, and what is said to happen next."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from longcode.carriers.smpp_submit import REJECTED, TEMPORARY, THROTTLED
+from longcode.domain.causes import FAILURES, why_failed, why_undelivered
+from longcode.domain.message import Direction, Medium, Message, Status, is_final
+from longcode.flow.outlook import KnownCarrier, Names
+from longcode.flow.timeline import carrier_of, tell
+from longcode.store.timeline import Ended, History, Queued, Reported, Tried
+
+START = datetime(2026, 11, 22, 10, tzinfo=UTC)
+NAMES = Names({7: KnownCarrier("north"), 8: KnownCarrier("south", paused=True)})
+
+
+def at(seconds: float) -> datetime:
+    return START + timedelta(seconds=seconds)
+
+
+def tried(number: int, seconds: float, index: int = 0, total: int = 1, carrier_id: int = 7) -> Tried:
+    return Tried(UUID(int=number), index, total, carrier_id, at(seconds))
+
+
+def ended(
+    number: int,
+    kind: str,
+    seconds: float,
+    index: int = 0,
+    total: int = 1,
+    *,
+    reference: str | None = None,
+    code: str | None = None,
+    reason: str | None = None,
+) -> Ended:
+    return Ended(UUID(int=number), kind, index, total, 7, reference, code, reason, at(seconds))
+
+
+def reported(status: str, seconds: float, reference: str = "ref", **changes: Any) -> Reported:
+    values: dict[str, Any] = {"carrier_id": 7, "error_code": None, "whole_message": False}
+    values |= changes
+    return Reported(
+        UUID(int=99),
+        values["carrier_id"],
+        reference,
+        status,
+        values["error_code"],
+        values["whole_message"],
+        None,
+        None,
+        at(seconds),
+    )
+
+
+def queued(due: float = 0, *, carrier_id: int | None = 7, leased: float | None = None) -> Queued:
+    return Queued(carrier_id, 5, at(due), None if leased is None else at(leased), at(86400), 0)
+
+
+@dataclass(frozen=True, slots=True)
+class TimelineCase:
+    """said: (event, part of its sentence) of all events, in order."""
+
+    what: str
+    status: Status
+    said: list[tuple[str, str]]
+    queued: Queued | None = None
+    attempts: tuple[Tried, ...] = ()
+    outcomes: tuple[Ended, ...] = ()
+    receipts: tuple[Reported, ...] = ()
+    message: dict[str, Any] = field(default_factory=dict)
+    key: str | None = None
+    now: float = 100
+
+    def history(self) -> History:
+        values: dict[str, Any] = {
+            "id": UUID(int=1),
+            "account_id": 1,
+            "direction": Direction.OUTBOUND,
+            "medium": Medium.SMS,
+            "sender": "MyCorp",
+            "recipient": "+12025550101",
+            "text": "Hello",
+            "sent_at_seconds": 0,
+            "status": self.status,
+            "client_reference": None,
+            "provider_reference": None,
+            "encoding": "gsm7",
+            "segment_count": 1,
+            "error": None,
+            "created_at": START,
+        }
+        return History(
+            message=Message(**values | self.message),
+            account="acme",
+            updated_at=at(50),
+            key=self.key,
+            queued=self.queued,
+            attempts=self.attempts,
+            outcomes=self.outcomes,
+            receipts=self.receipts,
+        )
+
+
+ACCEPTED = ended(1, "accepted", 2, reference="ref")
+SENT_ONCE = [("accepted", ""), ("queued", "waits for carrier north"), ("claimed", ""), ("handed_over", "the message")]
+CASES = [
+    TimelineCase(
+        "a message with its key that was delivered",
+        Status.DELIVERED,
+        [
+            ("accepted", "accepted from account acme by /api/messages/ with key one"),
+            ("queued", "waits for carrier north"),
+            ("claimed", "claimed for carrier north; the attempt is on record before anything is sent"),
+            ("handed_over", "the message handed over to carrier north"),
+            ("answered", "carrier north accepted the message as ref"),
+            ("receipt", "carrier north reports the message (ref) delivered"),
+            ("ended", "delivered: its receipts report every segment delivered"),
+            ("state", "delivered: nothing follows"),
+        ],
+        attempts=(tried(1, 1),),
+        outcomes=(ACCEPTED,),
+        receipts=(reported("delivered", 3),),
+        key="messages:one",
+    ),
+    TimelineCase(
+        "waiting for its turn",
+        Status.QUEUED,
+        [
+            ("accepted", "without an idempotency key"),
+            ("queued", "waits for carrier north, priority 5 (0 goes first), valid until 2026-11-23T10:00:00.000Z"),
+            ("state", "queued: waits for its turn at carrier north, due since 2026-11-22T10:00:00.000Z"),
+        ],
+        queued=queued(),
+    ),
+    TimelineCase(
+        "waiting for a time",
+        Status.QUEUED,
+        [("accepted", ""), ("queued", ""), ("state", "waits until 2026-11-22T10:05:00.000Z for its next try")],
+        queued=queued(300),
+    ),
+    TimelineCase(
+        "no route",
+        Status.ACCEPTED,
+        [("accepted", ""), ("state", "accepted: no route carries +12025550101; it waits for one until 2026-11-23")],
+        queued=queued(carrier_id=None),
+    ),
+    TimelineCase(
+        "a paused carrier",
+        Status.QUEUED,
+        [
+            ("accepted", ""),
+            ("queued", "carrier south"),
+            ("state", "carrier south is paused; it waits until 2026-11"),
+        ],
+        queued=queued(carrier_id=8),
+    ),
+    TimelineCase(
+        "past its validity",
+        Status.QUEUED,
+        [("accepted", ""), ("queued", ""), ("state", "about to fail as expired")],
+        queued=queued(),
+        now=90000,
+    ),
+    TimelineCase(
+        "in a process's hands",
+        Status.QUEUED,
+        [*SENT_ONCE, ("state", "a process has claimed it for carrier north")],
+        queued=queued(leased=160),
+        attempts=(tried(1, 99),),
+    ),
+    TimelineCase(
+        "put off twice, then again",
+        Status.QUEUED,
+        [
+            *SENT_ONCE,
+            (
+                "answered",
+                "put the message off: throttled: the carrier takes no more at this rate (slow down); tried "
+                "again at 2026-11-22T10:00:05.000Z",
+            ),
+            ("claimed", "claimed for carrier north, try 2"),
+            ("handed_over", ""),
+            (
+                "answered",
+                "put the message off: queue_full: the carrier's own queue is full; tried again at "
+                "2026-11-22T10:05:00.000Z",
+            ),
+            ("state", "waits until 2026-11-22T10:05:00.000Z for its next try at carrier north"),
+        ],
+        queued=queued(300),
+        attempts=(tried(1, 1), tried(2, 5)),
+        outcomes=(
+            ended(1, "deferred", 2, code="throttled", reason="slow down"),
+            ended(2, "deferred", 6, code="queue_full"),
+        ),
+    ),
+    TimelineCase(
+        "rejected",
+        Status.FAILED,
+        [
+            *SENT_ONCE,
+            ("answered", "carrier north rejected the message: invalid_sender: the carrier does not allow this sender"),
+            ("ended", "failed: invalid_sender: the carrier does not allow this sender"),
+            ("state", "failed: nothing follows"),
+        ],
+        attempts=(tried(1, 1),),
+        outcomes=(ended(1, "rejected", 2, code="invalid_sender"),),
+        message={"error": "invalid_sender"},
+    ),
+    TimelineCase(
+        "not answered, waiting for proof",
+        Status.SENDING,
+        [
+            *SENT_ONCE,
+            (
+                "answered",
+                "no answer from carrier north about the message (timeout): it may have been sent; sent again "
+                "only if this carrier deduplicates",
+            ),
+            (
+                "state",
+                "may have been sent; waits for a receipt as proof; at 2026-11-23T10:15:00.000Z it fails as "
+                "outcome_unknown",
+            ),
+        ],
+        queued=queued(86400 + 900),
+        attempts=(tried(1, 1),),
+        outcomes=(ended(1, "unconfirmed", 31, reason="timeout"),),
+    ),
+    TimelineCase(
+        "not answered, asked again at a carrier that deduplicates",
+        Status.SENDING,
+        [*SENT_ONCE, ("answered", ""), ("state", "carrier north is asked again at 2026-11-22T10:02:00.000Z")],
+        queued=queued(120),
+        attempts=(tried(1, 1),),
+        outcomes=(ended(1, "unconfirmed", 31),),
+    ),
+    TimelineCase(
+        "cut before its answer",
+        Status.QUEUED,
+        [*SENT_ONCE, ("state", "may have been sent; carrier north is asked again now if it deduplicates")],
+        queued=queued(leased=61),
+        attempts=(tried(1, 1),),
+    ),
+    TimelineCase(
+        "the second segment put off: only that one is tried again",
+        Status.SENT,
+        [
+            ("accepted", ""),
+            ("queued", ""),
+            ("claimed", "claimed for carrier north;"),
+            ("handed_over", "segment 1 of 2"),
+            ("handed_over", "segment 2 of 2"),
+            ("answered", "accepted segment 1 of 2 as one"),
+            ("answered", "put segment 2 of 2 off"),
+            ("claimed", "try 2"),
+            ("handed_over", "segment 2 of 2"),
+            ("answered", "accepted segment 2 of 2 as two"),
+            ("receipt", "reports segment 2 of 2 (two) delivered"),
+            ("state", "the carrier has every segment; 1 of 2 are reported delivered so far"),
+        ],
+        attempts=(tried(1, 1, 0, 2), tried(2, 1, 1, 2), tried(3, 4, 1, 2)),
+        outcomes=(
+            ended(1, "accepted", 2, 0, 2, reference="one"),
+            ended(2, "deferred", 2, 1, 2, code="throttled"),
+            ended(3, "accepted", 5, 1, 2, reference="two"),
+        ),
+        receipts=(reported("delivered", 6, "two"),),
+    ),
+    TimelineCase(
+        "sent, without a receipt",
+        Status.SENT,
+        [*SENT_ONCE, ("answered", ""), ("state", "sent: the carrier has every segment; waits for a receipt")],
+        attempts=(tried(1, 1),),
+        outcomes=(ACCEPTED,),
+    ),
+    TimelineCase(
+        "receipts twice and out of order",
+        Status.UNDELIVERED,
+        [
+            *SENT_ONCE,
+            ("receipt", "carrier north reports the message (ref) on its way"),
+            ("answered", ""),
+            ("receipt", "undelivered: undeliv:011: the network could not deliver it (the carrier's error 011)"),
+            ("receipt", "(the carrier's error 011); a repeat, it changes nothing"),
+            ("receipt", "signed report reports the message (ref) delivered; it came after the final one"),
+            ("ended", "undelivered: undeliv:011: the network could not deliver it"),
+            ("state", "nothing follows"),
+        ],
+        attempts=(tried(1, 1),),
+        outcomes=(ACCEPTED,),
+        receipts=(
+            reported("enroute", 1.5),
+            reported("undelivered", 3, error_code="undeliv:011"),
+            reported("undelivered", 4, error_code="undeliv:011"),
+            reported("delivered", 5, carrier_id=None, whole_message=True),
+        ),
+        message={"error": "undeliv:011"},
+    ),
+    TimelineCase(
+        "on-net",
+        Status.DELIVERED,
+        [("accepted", ""), ("ended", "to a number of this server, without a carrier"), ("state", "")],
+    ),
+    TimelineCase(
+        "opted out while it waited",
+        Status.FAILED,
+        [("accepted", ""), ("ended", "failed: opted_out: the recipient opted out"), ("state", "")],
+        message={"error": "opted_out"},
+    ),
+    TimelineCase(
+        "received",
+        Status.RECEIVED,
+        [("accepted", "received for account acme"), ("ended", "it came in and is kept"), ("state", "")],
+        message={"direction": Direction.INBOUND},
+    ),
+    TimelineCase(
+        "recorded",
+        Status.RECORDED,
+        [("accepted", "with reference u1"), ("ended", "somebody else carries it"), ("state", "")],
+        message={"client_reference": "u1"},
+    ),
+    TimelineCase(
+        "canceled", Status.CANCELED, [("accepted", ""), ("ended", "taken back before"), ("state", "nothing follows")]
+    ),
+    TimelineCase(
+        "a mailbox's",
+        Status.DELIVERED,
+        [("accepted", "for a mailbox of account acme"), ("ended", "in its recipient's mailbox"), ("state", "")],
+        message={"medium": Medium.MAILBOX},
+    ),
+]
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.what)
+def test_a_timeline_says_in_order_what_happened_and_what_follows(case: TimelineCase) -> None:
+    events = tell(case.history(), NAMES, at(case.now))
+    assert [event.event for event in events] == [event for event, _ in case.said]
+    for event, (_, said) in zip(events, case.said, strict=True):
+        assert said in event.detail
+    assert [event.at for event in events[:-1]] == sorted(event.at for event in events[:-1])
+    assert events[-1].at == at(case.now)
+
+
+@pytest.mark.parametrize("status", Status)
+def test_every_status_has_an_ending_or_an_outlook(status: Status) -> None:
+    events = tell(TimelineCase("", status, []).history(), NAMES, at(1))
+    assert events[-1].detail.startswith(f"{status.value}: ")
+    assert any(event.event == "ended" for event in events) is is_final(status)
+
+
+def test_a_carrier_that_is_gone_is_told_by_its_number() -> None:
+    history = TimelineCase("", Status.QUEUED, [], queued=queued(carrier_id=9)).history()
+    assert "carrier 9 (removed)" in tell(history, NAMES, at(1))[1].detail
+    assert carrier_of(history) == 9
+
+
+def test_a_code_that_only_the_carrier_knows_is_said_to_be_that() -> None:
+    assert "carrier's own" in why_failed("smpp_0x45f")
+    assert "carrier's own" in why_undelivered("777")
+
+
+def test_every_code_that_the_flow_and_the_smpp_driver_give_is_explained() -> None:
+    given = {*REJECTED.values(), *TEMPORARY.values(), *THROTTLED.values(), "expired", "outcome_unknown", "opted_out"}
+    assert given <= FAILURES.keys()
