@@ -32,7 +32,10 @@ def message_request(run: str) -> object:
     """Builds the n-th request of a run: a new message by the dialect with receipts."""
 
     def build(number: int) -> bytes:
-        body = b'{"sender_id":"MyCorp","recipient":"4477009%05d","text":"Your code is %06d"}' % (number % 100000, number)
+        body = b'{"sender_id":"MyCorp","recipient":"4477009%05d","text":"Your code is %06d"}' % (
+            number % 100000,
+            number,
+        )
         return (
             b"POST /api/messages/ HTTP/1.1\r\nHost: bench\r\nAuthorization: Basic %s\r\n"
             b"Idempotency-Key: send_msg:%s-%d\r\nContent-Length: %d\r\n\r\n%s"
@@ -48,7 +51,11 @@ def installation(workers: int) -> Iterator[tuple[int, dict[str, str], Path]]:
     with tempfile.TemporaryDirectory() as name, postgresql() as database, valkey({"appendfsync": "everysec"}) as state:
         folder = Path(name)
         url = asyncio.run(database.create_database("bench"))
-        environment = {"LONGCODE_DATABASE_URL": url, "LONGCODE_REDIS_URL": state.url, "LONGCODE_SENDER_LIMIT": "1000000000"}
+        environment = {
+            "LONGCODE_DATABASE_URL": url,
+            "LONGCODE_REDIS_URL": state.url,
+            "LONGCODE_SENDER_LIMIT": "1000000000",
+        }
         for command in (
             ("migrate",),
             ("account", "create", "bench", "--secret", SECRET),

@@ -56,9 +56,7 @@ def postgres_template(postgres_server: PostgresServer, sync_runner: asyncio.Runn
 
 
 @pytest.fixture
-def postgres_url(
-    postgres_server: PostgresServer, postgres_template: str, sync_runner: asyncio.Runner
-) -> Iterator[str]:
+def postgres_url(postgres_server: PostgresServer, postgres_template: str, sync_runner: asyncio.Runner) -> Iterator[str]:
     """`postgresql://…`: a fresh copy of the template database, dropped after the test."""
     _revive(postgres_server)
     name = f"test_{next(_serial)}"
