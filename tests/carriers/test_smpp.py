@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections import Counter
+from functools import partial
 from pathlib import Path
 from typing import cast
 
@@ -100,6 +101,14 @@ async def test_capacity_is_what_the_windows_hold_and_never_crumbs() -> None:
         assert desk.driver.capacity().segments == 0
         await desk.submit(*(submission() for _ in range(10)))
         assert desk.driver.capacity().segments == 0
+
+
+async def test_answers_that_make_room_say_so() -> None:
+    async with driven(Script(answer_delay_seconds=0.05), window=20) as (_, desk):
+        await desk.submit(*(submission() for _ in range(20)))
+        assert desk.driver.capacity() == Capacity(0)
+        await until(lambda: desk.kicks == 2)
+        assert desk.driver.capacity().segments >= 5
 
 
 async def test_the_carriers_cap_holds_for_all_binds_together() -> None:
@@ -426,14 +435,14 @@ async def test_the_parts_of_a_message_come_one_by_one(by: Concatenation) -> None
 
 
 async def test_the_same_words_twice_are_two_messages_and_a_repeat_is_one() -> None:
-    words = {"source": "12025550102", "destination": "12025550101", "text": "YES"}
     async with driven() as (smsc, desk):
-        await smsc.deliver(**words)
-        await smsc.deliver(**words)
+        deliver = partial(smsc.deliver, source="12025550102", destination="12025550101", text="YES")
+        await deliver()
+        await deliver()
         assert desk.inbound[0].fingerprint != desk.inbound[1].fingerprint
         smsc.cut()
         await until(lambda: one_bind(desk).reconnects == 1 and desk.bound)
-        await smsc.deliver(**words)
+        await deliver()
         assert desk.inbound[2].fingerprint == desk.inbound[1].fingerprint
 
 

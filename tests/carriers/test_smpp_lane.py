@@ -8,6 +8,7 @@ import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from random import random
 from typing import Any
@@ -157,6 +158,7 @@ async def test_a_cut_loses_nothing_and_sends_nothing_twice(sqlite_url: str, tmp_
             await _all_are(world, Status.DELIVERED, MESSAGES - 20)
         taken = smsc.taken()
         assert len(taken) == len({one["short_message"] for one in taken})
+        assert max(later["time"] - one["time"] for one, later in pairwise(taken)) < 2
         outcomes = await world.rows("outcome")
         unconfirmed = sum(1 for row in outcomes if row.kind == "unconfirmed")
         assert unconfirmed <= 20

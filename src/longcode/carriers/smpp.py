@@ -12,7 +12,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from longcode import log
 from longcode.carriers.pace import capped
 from longcode.carriers.port import (
     Accepted,
@@ -94,8 +93,8 @@ class SmppDriver:
         self._receipts: Gather[CarrierReceipt] = Gather(take_receipts)
         self._inbound: Gather[InboundSms] = Gather(take_inbound)
         self._repeats = Repeats()
+        self._starved = False
         self._closed = False
-        self._log = log.get("smpp")
         events = Events(delivered=self._delivered, late=self._answered_late, changed=self._changed)
         kinds = (Kind.TRANSCEIVER,) if settings.mode is Mode.TRANSCEIVER else (Kind.TRANSMITTER, Kind.RECEIVER)
         self._links = [
@@ -132,7 +131,11 @@ class SmppDriver:
         worthwhile = max(1, self._full(width) // 4)
         if room >= worthwhile or (room > 0 and not self._backlog and not self._in_flight):
             return Capacity(room)
-        return Capacity(0, self._opens_in(now))
+        if self._paced:
+            return Capacity(0, self._opens_in(now))
+        # Only answers make room, and they say so.
+        self._starved = True
+        return Capacity(0)
 
     def cut(self, text: str, encoding: Encoding, reference: int) -> Sequence[Segment]:
         """As `long_messages` says."""
@@ -161,6 +164,10 @@ class SmppDriver:
     @property
     def _in_flight(self) -> int:
         return sum(link.in_flight for link in self._links)
+
+    @property
+    def _paced(self) -> bool:
+        return self._cap.rate is not None or any(link.width and link.pace.rate is not None for link in self._links)
 
     def _full(self, width: int) -> int:
         """What there would be room for with nothing in flight."""
@@ -193,6 +200,11 @@ class SmppDriver:
         if self._backlog and self._pumping is None:
             self._pump_in(max(self._opens_in(now) - AHEAD_SECONDS / 2, 0.001))
 
+    def _offer(self) -> None:
+        """Say so if there is room again; if there is not enough, `capacity` waits for more answers."""
+        if self.capacity().segments:
+            self._kick()
+
     def _pump_in(self, seconds: float) -> None:
         def run() -> None:
             self._pumping = None
@@ -211,6 +223,9 @@ class SmppDriver:
             answered(submission, self._outcome(link, submission, answer, now))
             if self._backlog:
                 self._pump_in(0.0)
+            elif self._starved:
+                self._starved = False
+                asyncio.get_running_loop().call_soon(self._offer)
 
         try:
             request = submit_sm(submission, self._settings, self._clock())
