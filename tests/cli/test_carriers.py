@@ -1,0 +1,166 @@
+"""The commands about carriers and routes, by the real executable, beside no running product."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import time
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.processes import free_port, run_cli
+
+SMPP = ("host=127.0.0.1", "port=2775", "system_id=esme", "password=top=secret")
+SEALED = "top=secret"
+
+
+@dataclass(frozen=True, slots=True)
+class Operator:
+    """One who types commands on the folder of an embedded database."""
+
+    data: Path
+
+    def run(self, *args: str, status: int = 0) -> str:
+        """Run a command; what it printed, standard output first."""
+        done = run_cli(*args, "--data", str(self.data), status=status)
+        assert "Traceback" not in done.stderr
+        return done.stdout + done.stderr
+
+    def lines(self, *args: str) -> list[dict[str, Any]]:
+        """What a command gives with --json."""
+        return [json.loads(line) for line in self.run(*args, "--json").splitlines()]
+
+    def rows(self, query: str) -> list[tuple[Any, ...]]:
+        """What the database answers to a query."""
+        with closing(sqlite3.connect(f"file:{self.data}/longcode.db?mode=ro", uri=True)) as connection:
+            return connection.execute(query).fetchall()
+
+    def write(self, statement: str, *values: object) -> None:
+        """Put into the database what no command does."""
+        with closing(sqlite3.connect(self.data / "longcode.db")) as connection, connection:
+            connection.execute(statement, values)
+
+
+@pytest.fixture(scope="module")
+def operator(tmp_path_factory: pytest.TempPathFactory) -> Operator:
+    made = Operator(tmp_path_factory.mktemp("carriers") / "data")
+    made.run("migrate")
+    made.run("seed")
+    made.run("carrier", "add", "north", "--driver", "smpp", *SMPP)
+    return made
+
+
+def test_a_password_is_stored_encrypted_and_never_shown(operator: Operator) -> None:
+    printed = operator.run("carrier", "show", "north")
+    assert "setting host       127.0.0.1\n" in printed
+    assert "setting password   •••\n" in printed
+    [shown] = operator.lines("carrier", "show", "north")
+    assert shown["settings"] == {"host": "127.0.0.1", "port": "2775", "system_id": "esme", "password": "•••"}
+    assert SEALED.encode() not in b"".join(path.read_bytes() for path in operator.data.iterdir())
+    [(settings,)] = operator.rows("SELECT settings FROM carrier WHERE name = 'north'")
+    assert json.loads(settings)["password"].startswith("sealed:")
+
+
+def test_carriers_are_listed_with_what_waits_for_them(operator: Operator) -> None:
+    found = {line["name"]: line for line in operator.lines("carrier", "list")}
+    assert found["north"] == {
+        "name": "north",
+        "driver": "smpp",
+        "state": "running",
+        "waiting": 0,
+        "last_error": None,
+    }
+    assert operator.run("carrier", "list").splitlines()[0] == "name\tdriver\tstate\twaiting\tlast error"
+
+
+def test_pausing_is_seen_by_every_process_and_is_harmless_twice(operator: Operator) -> None:
+    [before] = operator.rows("SELECT version FROM catalog_version")
+    assert operator.run("carrier", "pause", "north") == "carrier north paused\n"
+    assert operator.run("carrier", "pause", "north") == "carrier north was paused already\n"
+    assert operator.rows("SELECT version FROM catalog_version") == [(before[0] + 1,)]
+    assert [line["state"] for line in operator.lines("carrier", "show", "north")] == ["paused"]
+    assert operator.run("carrier", "resume", "north") == "carrier north resumed\n"
+    assert operator.run("carrier", "resume", "north") == "carrier north was running already\n"
+    assert [line["state"] for line in operator.lines("carrier", "show", "north")] == ["running"]
+
+
+def test_routes_are_listed_in_the_order_in_which_they_are_tried_and_removed_by_id(operator: Operator) -> None:
+    for args in (("--prefix", "44"), ("--prefix", "4477", "--account", "demo"), ("--priority", "5")):
+        operator.run("route", "add", "--carrier", "north", *args)
+    routes = operator.lines("route", "list")
+    assert [(route["prefix"], route["account"], route["priority"], route["carrier"]) for route in routes] == [
+        ("4477", "demo", 0, "north"),
+        ("44", None, 0, "north"),
+        ("", None, 5, "north"),
+        ("", None, -1000, "simulator"),
+    ]
+    assert operator.run("route", "list").splitlines()[3].split("\t")[1:] == ["all", "all", "5", "north"]
+    [shown] = operator.lines("carrier", "show", "north")
+    assert [route["prefix"] for route in shown["routes"]] == ["4477", "44", ""]
+    for route in shown["routes"]:
+        assert operator.run("route", "remove", str(route["id"])) == f"route {route['id']} removed\n"
+    assert "no route leads to it" in operator.run("carrier", "show", "north")
+    assert "no route 99" in operator.run("route", "remove", "99", status=1)
+
+
+def test_binds_are_shown_as_their_process_reports_them_until_it_falls_silent(operator: Operator) -> None:
+    assert "is `longcode link` running?" in operator.run("carrier", "show", "north")
+    [(carrier_id,)] = operator.rows("SELECT id FROM carrier WHERE name = 'north'")
+    bind = {"name": "transceiver 1", "state": "waiting", "submits": 3, "last_error": "the bind was refused"}
+    # Fresh for as long as this test may take.
+    for process, seconds in (("fresh", 60), ("silent", -60)):
+        operator.write(
+            "INSERT INTO carrier_status VALUES (?, ?, ?, ?)",
+            carrier_id,
+            process,
+            json.dumps({"binds": [bind]}),
+            int((time.time() + seconds) * 1e6),
+        )
+    printed = operator.run("carrier", "show", "north")
+    assert "process fresh: reporting\n  transceiver 1  waiting  submits=3 last_error=the bind was refused\n" in printed
+    assert "process silent: stale, last heard 20" in printed
+    [shown] = operator.lines("carrier", "show", "north")
+    assert [(link["process"], link["stale"]) for link in shown["links"]] == [("fresh", False), ("silent", True)]
+    assert {line["name"]: line["last_error"] for line in operator.lines("carrier", "list")} == {
+        "simulator": None,
+        "north": "the bind was refused",
+    }
+
+
+def test_a_carrier_is_tried_and_what_failed_is_said(operator: Operator) -> None:
+    port = free_port()
+    operator.run("carrier", "add", "nobody", "--driver", "smpp", *SMPP[:1], f"port={port}", *SMPP[2:])
+    refused = operator.run("carrier", "test", "nobody", status=1)
+    assert refused == f"✗ refused: nothing listens on 127.0.0.1:{port}, or a firewall turns us away\n"
+    assert operator.run("carrier", "test", "simulator") == "✓ the simulator needs no connection\n"
+
+
+@dataclass(frozen=True, slots=True)
+class RefusalCase:
+    what: str
+    args: tuple[str, ...]
+    says: tuple[str, ...]
+
+
+REFUSALS = [
+    RefusalCase(
+        "settings with faults of every kind, together",
+        ("add", "x", "--driver", "smpp", "port=99999", "pass", "port=1", "colour=red"),
+        ("pass: expected key=value", "port: given twice", "port: expected", "colour: there is no", "password: missing"),
+    ),
+    RefusalCase("a name with a control character", ("add", "a\tb", "--driver", "simulator"), ("printable",)),
+    RefusalCase("showing a carrier that there is not", ("show", "no"), ("there is no carrier no",)),
+    RefusalCase("pausing one", ("pause", "no"), ("there is no carrier no",)),
+    RefusalCase("trying one", ("test", "no"), ("there is no carrier no",)),
+]
+
+
+@pytest.mark.parametrize("case", REFUSALS, ids=lambda case: case.what)
+def test_a_refused_command_says_what_is_wrong(operator: Operator, case: RefusalCase) -> None:
+    printed = operator.run("carrier", *case.args, status=1)
+    for sentence in case.says:
+        assert sentence in printed
