@@ -17,6 +17,7 @@ from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
 import longcode
+from longcode.domain.causes import FAILURES, UNDELIVERED
 from longcode.errors import LongcodeError
 from longcode.settings import PREFIX, Settings
 
@@ -62,6 +63,15 @@ pages of the [dialects](index.md#dialects) say how.
 
 | code | a kind of | meaning | retry | from |
 |-|-|-|-|-|
+"""
+
+MESSAGE_ERRORS: Final = """
+## Errors of messages
+
+A message that failed or was not delivered says why in its `error`. Codes that are not here are the carrier's own.
+
+| code | status | meaning |
+|-|-|-|
 """
 
 
@@ -122,7 +132,14 @@ def _errors() -> str:
         )
         for parent, error in _below(LongcodeError)
     )
-    return ERRORS + "".join(rows)
+    return ERRORS + "".join(rows) + _message_errors()
+
+
+def _message_errors() -> str:
+    tables = (("failed", FAILURES), ("undelivered", UNDELIVERED))
+    return MESSAGE_ERRORS + "".join(
+        _row(f"`{code}`", status, meaning) for status, meanings in tables for code, meaning in meanings.items()
+    )
 
 
 def _import_everything() -> None:
