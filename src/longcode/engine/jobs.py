@@ -55,6 +55,7 @@ async def working(
         receipts=product.receipts,
         outbox=product.outbox,
         catalog=product.catalog,
+        clock=product.clock,
     )
 
     async def run_carriers(_argument: str) -> float | None:

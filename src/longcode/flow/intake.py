@@ -300,7 +300,7 @@ class Intake:
         try:
             claimed = await self._insert_surely(messages, claims)
         except StorageDown as error:
-            await self._give_back(batch)
+            # Nothing is given back: the commit may have gone through, and a count may be too high, never too low.
             for pending in batch:
                 pending.refuse(error)
             return

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from uuid import UUID
 
+from longcode.domain.clock import Clock
+from longcode.domain.message import Status
 from longcode.expiring.port import Expiring
 from longcode.flow.arrival import Arrivals
 from longcode.flow.catalog import CatalogCache
 from longcode.flow.receipt import Receipts
 from longcode.flow.stops import Stops
-from longcode.store.outbox import OutboxStore
+from longcode.store.outbox import Conclusion, OutboxStore
 
 ROUTE_BATCH = 1000
 
@@ -26,6 +28,7 @@ class Sweep:
         receipts: Receipts,
         outbox: OutboxStore,
         catalog: CatalogCache,
+        clock: Clock,
     ) -> None:
         self._expiring = expiring
         self._stops = stops
@@ -33,6 +36,7 @@ class Sweep:
         self._receipts = receipts
         self._outbox = outbox
         self._catalog = catalog
+        self._clock = clock
 
     async def run(self) -> None:
         """All steps, once. Raises StorageDown."""
@@ -43,12 +47,24 @@ class Sweep:
         await self._expiring.purge()
 
     async def _route_unrouted(self) -> None:
-        """Give messages that no route carried a carrier, if there is a route now."""
+        """Give messages that no route carried a carrier, if there is a route now; end those whose time is over."""
         catalog = await self._catalog.now()
-        found: dict[int, list[UUID]] = {}
-        for message_id, account_id, recipient in await self._outbox.unrouted(ROUTE_BATCH):
-            carrier_id = catalog.route(account_id, recipient)
-            if carrier_id is not None:
-                found.setdefault(carrier_id, []).append(message_id)
-        for carrier_id, message_ids in found.items():
-            await self._outbox.set_carrier(carrier_id, message_ids)
+        after: UUID | None = None
+        while page := await self._outbox.unrouted(ROUTE_BATCH, after):
+            after = page[-1].message_id
+            now = self._clock()
+            found: dict[int, list[UUID]] = {}
+            for waiting in page:
+                carrier_id = catalog.route(waiting.account_id, waiting.recipient)
+                if carrier_id is not None:
+                    found.setdefault(carrier_id, []).append(waiting.message_id)
+            for carrier_id, message_ids in found.items():
+                await self._outbox.set_carrier(carrier_id, message_ids)
+            routed = {message_id for message_ids in found.values() for message_id in message_ids}
+            await self._outbox.conclude(
+                [
+                    Conclusion(message_id=waiting.message_id, status=Status.FAILED, error="no_route")
+                    for waiting in page
+                    if waiting.expires_at <= now and waiting.message_id not in routed
+                ]
+            )

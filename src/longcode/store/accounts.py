@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import Table, insert, select, update
+from sqlalchemy.dialects.postgresql import insert as postgresql_insert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.exc import IntegrityError
 
 from longcode.domain.account import Account
@@ -106,11 +108,10 @@ class AccountStore:
             schema.opt_out, account_id=account_id, recipient=recipient, source=source, created_at=self._clock()
         )
 
-    async def _add(self, table: object, **values: object) -> bool:
-        try:
-            async with self._database.write() as connection:
-                await connection.execute(insert(table).values(**values))  # type: ignore[arg-type]
+    async def _add(self, table: Table, **values: object) -> bool:
+        insert_ = sqlite_insert if self._database.is_sqlite else postgresql_insert
+        async with self._database.write() as connection:
+            result = await connection.execute(insert_(table).values(**values).on_conflict_do_nothing())
+            if result.rowcount:
                 await bump_version(connection)
-        except IntegrityError:
-            return False
-        return True
+            return bool(result.rowcount)

@@ -60,13 +60,15 @@ class CatalogStore:
         carrier, route = schema.carrier.c, schema.route.c
         async with self._database.read() as connection:
             version: int = (await connection.execute(select(schema.catalog_version.c.version))).scalar_one()
-            carriers = await connection.execute(
-                select(carrier.id, carrier.name, carrier.driver, carrier.settings, carrier.paused).order_by(carrier.id)
-            )
+            # Routes before carriers: each route that was read then finds its carrier.
             routes = await connection.execute(
                 select(route.id, route.carrier_id, route.prefix, route.account_id, route.priority)
             )
-            return version, [CarrierRow(*row) for row in carriers], [RouteRow(*row) for row in routes]
+            found = [RouteRow(*row) for row in routes]
+            carriers = await connection.execute(
+                select(carrier.id, carrier.name, carrier.driver, carrier.settings, carrier.paused).order_by(carrier.id)
+            )
+            return version, [CarrierRow(*row) for row in carriers], found
 
     async def add_carrier(self, name: str, driver: str, settings: dict[str, Any]) -> int:
         """Add a carrier; its id. Raises Duplicate."""

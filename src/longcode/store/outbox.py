@@ -47,6 +47,16 @@ class Claimed:
 
 
 @dataclass(frozen=True, slots=True)
+class Unrouted:
+    """A message that waits for a route."""
+
+    message_id: UUID
+    account_id: int
+    recipient: str
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class NewAttempt:
     """One segment that is about to be written to its carrier."""
 
@@ -217,18 +227,20 @@ class OutboxStore:
             )
             return result.rowcount
 
-    async def unrouted(self, limit: int) -> list[tuple[UUID, int, str]]:
-        """(message id, account id, recipient) of messages that no route carried so far, oldest first."""
+    async def unrouted(self, limit: int, after: UUID | None = None) -> list[Unrouted]:
+        """Messages that no route carried so far, by their ids; the page after `after`."""
         outbox, message = schema.outbox.c, schema.message.c
         query = (
-            select(outbox.message_id, outbox.account_id, message.recipient)
+            select(outbox.message_id, outbox.account_id, message.recipient, outbox.expires_at)
             .join_from(schema.outbox, schema.message, message.id == outbox.message_id)
             .where(outbox.carrier_id.is_(None))
-            .order_by(outbox.priority, outbox.due_at, outbox.message_id)
+            .order_by(outbox.message_id)
             .limit(limit)
         )
+        if after is not None:
+            query = query.where(outbox.message_id > after)
         async with self._database.read() as connection:
-            return [(row[0], row[1], row[2]) for row in await connection.execute(query)]
+            return [Unrouted(*row) for row in await connection.execute(query)]
 
     async def set_carrier(self, carrier_id: int, message_ids: Sequence[UUID]) -> None:
         """Queue messages that had no route for a carrier."""
@@ -271,6 +283,14 @@ async def move(
         update(table)
         .where(table.c.id.in_(message_ids), table.c.status.in_([source.value for source in sources_of(status)]))
         .values(status=status.value, error=error, updated_at=now)
+    )
+
+
+async def hurry(connection: AsyncConnection, message_ids: Sequence[UUID], now: datetime) -> None:
+    """Look at waiting messages again at once: something is known of them that was not."""
+    table = schema.outbox
+    await connection.execute(
+        update(table).where(table.c.message_id.in_(message_ids), table.c.due_at > now).values(due_at=now)
     )
 
 

@@ -16,7 +16,7 @@ from longcode.domain.message import Status, is_final, sources_of
 from longcode.domain.phone import canonical
 from longcode.store import receipts_hot, schema
 from longcode.store.database import MICROSECOND, Database
-from longcode.store.outbox import NewOutcome, add_outcomes, move, remove
+from longcode.store.outbox import NewOutcome, add_outcomes, hurry, move, remove
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +114,7 @@ class ReceiptStore:
                 if echoed[row.id].carrier_id in (None, row.carrier_id)
             ]
             await add_outcomes(connection, outcomes, self._clock())
+            await hurry(connection, [outcome.message_id for outcome in outcomes], self._clock())
 
     async def reported(self, references: Sequence[str]) -> list[Reported]:
         """The messages that have one of these references, with all receipts that fit them.

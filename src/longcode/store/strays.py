@@ -17,7 +17,7 @@ from longcode.domain.message import Status
 from longcode.domain.phone import canonical
 from longcode.store import schema
 from longcode.store.database import Database
-from longcode.store.outbox import NewOutcome, add_outcomes
+from longcode.store.outbox import NewOutcome, add_outcomes, hurry
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +166,7 @@ class StrayStore:
         ]
         async with self._database.write() as connection:
             await add_outcomes(connection, outcomes, self._clock())
+            await hurry(connection, [outcome.message_id for outcome in outcomes], self._clock())
 
     async def forget_matched(self) -> None:
         """Drop the notes of receipts that an answer explains by now, and those of long ago."""
