@@ -320,8 +320,11 @@ async def test_an_attempt_that_was_cut_counts_as_unconfirmed(desk: Desk) -> None
     await desk.drain_later(LEASE + timedelta(seconds=1))
     assert desk.driver.submitted == []
     assert await desk.status(message_id) == (Status.SENDING, None)
+    # On record as such, or no stray receipt could prove it.
+    assert await desk.kinds() == ["unconfirmed"]
     await desk.drain_later(VALIDITY + GRACE)
     assert await desk.status(message_id) == (Status.FAILED, "outcome_unknown")
+    assert await desk.kinds() == ["unconfirmed"]
 
 
 async def test_an_attempt_that_was_cut_is_repeated_where_the_carrier_deduplicates(desk: Desk) -> None:

@@ -21,7 +21,7 @@ from longcode.domain.clock import Clock, MintId
 from longcode.domain.message import Status
 from longcode.encoding.segments import Encoding
 from longcode.errors import LongcodeError, Unavailable
-from longcode.flow.conclusion import conclude, unproven, until_known
+from longcode.flow.conclusion import conclude, cut_attempts, unproven, until_known
 from longcode.flow.receipt import Receipts
 from longcode.flow.stops import Stops
 from longcode.store.outbox import Claimed, Conclusion, NewAttempt, OutboxStore
@@ -182,7 +182,12 @@ class Lane:
         held = [one for one in claimed if unproven(one) and self._may_be_proven(one, now)]
         waiting = [
             # Never less than a lease: where two clocks differ, a message must not go round and round.
-            Conclusion(message_id=one.message.id, status=Status.SENDING, again_after=max(until_known(one, now), LEASE))
+            Conclusion(
+                message_id=one.message.id,
+                outcomes=cut_attempts(one, self._carrier_id),
+                status=Status.SENDING,
+                again_after=max(until_known(one, now), LEASE),
+            )
             for one in held
         ]
         return waiting, [one for one in claimed if one not in held]
