@@ -128,8 +128,9 @@ def check_command(words: list[str], piece: Told) -> None:
     command: click.Command = main
     while isinstance(command, click.Group) and words and not words[0].startswith("-"):
         name, *words = words
-        assert name in command.commands, f"{piece}: there is no command {name}"
-        command = command.commands[name]
+        found = command.get_command(click.Context(command), name)
+        assert found is not None, f"{piece}: there is no command {name}"
+        command = found
     context = click.Context(command, resilient_parsing=not piece.whole)
     try:
         given, left, _ = command.make_parser(context).parse_args(list(words))

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from longcode.domain.clock import Clock, DistinctClock, MintId, mint_id, utc_now
 from longcode.errors import ConfigurationError
 from longcode.expiring.port import Expiring
-from longcode.expiring.redis import RedisExpiring
 from longcode.expiring.sql import SqlExpiring
 from longcode.flow.accept import Accept
 from longcode.flow.arrival import Arrivals
@@ -79,6 +78,8 @@ def open_database(settings: Settings) -> Database:
 def open_expiring(settings: Settings, database: Database, clock: Clock) -> Expiring:
     """The expiring state: on Redis where there is one, else beside the messages."""
     if settings.redis_url is not None:
+        from longcode.expiring.redis import RedisExpiring  # only where there is Redis
+
         return RedisExpiring(
             settings.redis_url,
             stop_ttl_seconds=settings.stop_ttl_seconds,

@@ -305,14 +305,15 @@ async def test_a_lost_commit_of_a_mailbox_message_stores_once(world: World) -> N
     assert await world.count("message") == 1
 
 
-async def test_storage_that_stays_down_refuses_and_gives_the_counts_back(world: World) -> None:
+async def test_storage_that_stays_down_refuses_and_may_count_too_much(world: World) -> None:
+    """The commit may have gone through: a count that were given back could be one too few."""
     world.store.before += [lose_answer] * 9
     with pytest.raises(StorageDown):
         await world.intake.enter(entry(world, key="a", question=counting()))
-    assert world.expiring.returned == [counting()]
+    assert world.expiring.returned == []
     world.store.before.clear()
-    answers = [await world.intake.enter(entry(world, question=counting())) for _ in range(LIMIT)]
-    assert [kind(answer) for answer in answers] == ["stored"] * LIMIT
+    answers = [await world.intake.enter(entry(world, question=counting())) for _ in range(LIMIT - 1)]
+    assert [kind(answer) for answer in answers] == ["stored"] * (LIMIT - 1)
     with pytest.raises(LimitReached) as refused:
         await world.intake.enter(entry(world, question=counting()))
     assert refused.value.retry_after_seconds >= 1

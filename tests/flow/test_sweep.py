@@ -9,6 +9,7 @@ import pytest
 from longcode.domain.clock import mint_id
 from longcode.domain.message import Status
 from longcode.errors import StorageDown
+from longcode.flow.accept import VALIDITY
 from longcode.flow.arrival import Arrivals
 from longcode.flow.receipt import Receipts
 from longcode.flow.sweep import Sweep
@@ -39,6 +40,7 @@ def sweep(world: World) -> Sweep:
         ),
         outbox=world.outbox,
         catalog=world.catalog,
+        clock=world.clock,
     )
 
 
@@ -54,6 +56,16 @@ async def test_a_message_without_a_route_is_queued_when_there_is_one(world: Worl
     assert await world.status(here) == (Status.QUEUED, None)
     assert await world.status(there) == (Status.ACCEPTED, None)
     assert {row.message_id: row.carrier_id for row in await world.rows("outbox")} == {here: carrier_id, there: None}
+
+
+async def test_a_message_that_finds_no_route_in_its_time_fails(world: World) -> None:
+    account = await world.account()
+    await world.accounts.add_sender_id(account.id, "MyCorp")
+    message_id = (await world.accept.send(send(account))).message.id
+    world.clock.now += VALIDITY
+    await sweep(world).run()
+    assert await world.status(message_id) == (Status.FAILED, "no_route")
+    assert await world.count("outbox") == 0
 
 
 async def test_an_idle_sweep_changes_nothing_and_may_repeat(world: World) -> None:

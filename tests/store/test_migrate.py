@@ -16,7 +16,8 @@ from sqlalchemy import Connection, inspect, select, text
 from longcode.errors import ConfigurationError
 from longcode.store import schema
 from longcode.store.database import Database
-from longcode.store.migrate import FLOOR, HEAD, MIGRATIONS, check, migrate
+from longcode.store.migrate import MIGRATIONS, migrate
+from longcode.store.schema_version import FLOOR, HEAD, check
 from tests.services.postgresql import PostgresServer
 
 

@@ -242,8 +242,9 @@ async def test_nothing_concluded_and_nothing_begun_is_nothing_done(queue: Queue)
 async def test_an_unrouted_message_is_found_and_given_a_carrier_once(queue: Queue) -> None:
     message_id = await queue.put(carrier_id=None, status=Status.ACCEPTED)
     routed = await queue.put()
-    assert [row[0] for row in await queue.outbox.unrouted(10)] == [message_id]
-    assert (await queue.outbox.unrouted(10))[0] == (message_id, 1, "+12025550101")
+    (waiting,) = await queue.outbox.unrouted(10)
+    assert (waiting.message_id, waiting.account_id, waiting.recipient) == (message_id, 1, "+12025550101")
+    assert await queue.outbox.unrouted(10, after=message_id) == []
     await queue.outbox.set_carrier(OTHER_CARRIER, [message_id, routed])
     assert await queue.status(message_id) == (Status.QUEUED, None)
     assert await queue.claim(carrier_id=OTHER_CARRIER) == [message_id]

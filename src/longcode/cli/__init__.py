@@ -2,15 +2,52 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+
 import click
 
 from longcode import __version__
-from longcode.cli import accounts, carriers, messages, openapi, processes, routes
 from longcode.errors import LongcodeError
+
+# Where each command is. A module is imported when one of its commands is asked for: what serves
+# HTTP or speaks SMPP is slow to load, and most commands do without it.
+COMMANDS = {
+    "up": "processes:up",
+    "serve": "processes:serve",
+    "worker": "processes:worker",
+    "link": "processes:link",
+    "migrate": "processes:migrate",
+    "seed": "processes:seed",
+    "doctor": "processes:doctor",
+    "account": "accounts:account",
+    "number": "accounts:number",
+    "sender": "accounts:sender",
+    "apikey": "accounts:apikey",
+    "optout": "accounts:optout",
+    "import": "accounts:import_",
+    "carrier": "carriers:carrier",
+    "route": "routes:route",
+    "message": "messages:message",
+    "receipt": "messages:receipt",
+    "inbound": "messages:inbound",
+    "openapi": "openapi:openapi",
+}
 
 
 class Commands(click.Group):
-    """Shows our own errors as one plain sentence, without a trace."""
+    """Loads commands by name, and shows our own errors as one plain sentence, without a trace."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The names, as the help lists them."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """One command, loaded."""
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, name = COMMANDS[cmd_name].partition(":")
+        command: click.Command = getattr(import_module(f"longcode.cli.{module}"), name)
+        return command
 
     def invoke(self, ctx: click.Context) -> object:
         """Run the command."""
@@ -24,27 +61,3 @@ class Commands(click.Group):
 @click.version_option(__version__, prog_name="longcode")
 def main() -> None:
     """The self-hosted SMS platform."""
-
-
-for command in (
-    processes.up,
-    processes.serve,
-    processes.worker,
-    processes.link,
-    processes.migrate,
-    processes.seed,
-    processes.doctor,
-    accounts.account,
-    accounts.number,
-    accounts.sender,
-    accounts.apikey,
-    accounts.optout,
-    accounts.import_,
-    carriers.carrier,
-    routes.route,
-    messages.message,
-    messages.receipt,
-    messages.inbound,
-    openapi.openapi,
-):
-    main.add_command(command)

@@ -9,8 +9,8 @@ from typing import BinaryIO, TextIO
 import click
 
 from longcode.bootstrap import Product
-from longcode.cli.processes import data_option
 from longcode.cli.product import account_option, with_product
+from longcode.cli.session import data_option
 from longcode.domain.account import NAME_RULE, is_account_name
 from longcode.domain.phone import canonical, parse_inventory_value
 from longcode.encoding.account_dump import read_accounts

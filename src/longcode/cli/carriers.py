@@ -14,9 +14,9 @@ import click
 from longcode.bootstrap import Product
 from longcode.carriers import smpp_check, smpp_settings
 from longcode.carriers.registry import PARSERS, SMPP, Parser
-from longcode.cli.processes import data_option
 from longcode.cli.product import json_option, with_product
 from longcode.cli.routes import print_routes, route_records
+from longcode.cli.session import data_option
 from longcode.cli.tables import Table, clean, echo_json, show_fields
 from longcode.domain.timestamps import format_milli
 from longcode.errors import ConfigurationError, NotFound

@@ -9,8 +9,8 @@ from uuid import UUID
 import click
 
 from longcode.bootstrap import Product
-from longcode.cli.processes import data_option
 from longcode.cli.product import account_option, json_option, limit_option, with_product
+from longcode.cli.session import data_option
 from longcode.cli.tables import Table, clean, echo_json, show_fields
 from longcode.domain.clock import utc_now
 from longcode.domain.message import Direction, Message, Status, is_final

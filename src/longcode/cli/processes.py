@@ -5,19 +5,17 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import signal
-from collections.abc import AsyncIterator, Awaitable
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TypeVar
 
 import click
-import uvloop
 from uvicorn.supervisors.multiprocess import Multiprocess
 
 from longcode import log
 from longcode.bootstrap import Product, open_database, open_expiring, running
-from longcode.cli.embedded import is_embedded, make_folder, must_exist, only_one, settings_with
+from longcode.cli.embedded import is_embedded, make_folder, only_one, settings_with
 from longcode.cli.server import Server
+from longcode.cli.session import check_schema, data_option, opened, run
 from longcode.cli.waiting import patiently, wait_option
 from longcode.domain.clock import utc_now
 from longcode.engine.jobs import LINK_DRIVERS, WORKER_DRIVERS, working
@@ -28,7 +26,6 @@ from longcode.expiring.redis import RedisExpiring
 from longcode.flow.catalog import SIMULATOR_DRIVER
 from longcode.flow.identity import hash_secret, new_secret
 from longcode.settings import Settings
-from longcode.store.migrate import check
 from longcode.store.migrate import migrate as migrate_database
 from longcode.web.app import application
 from longcode.web.server import config
@@ -43,16 +40,6 @@ DEMO_NUMBERS = ("12025550101", "12025550102", "12025550103")
 SIMULATOR_PRIORITY = -1000
 
 NOT_STARTED = 3
-
-data_option = click.option(
-    "--data", type=click.Path(path_type=Path, file_okay=False), help="The folder of the embedded database."
-)
-
-
-def run(awaitable: Awaitable[T]) -> T:
-    """Run one coroutine to its end on a fresh loop."""
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(awaitable)  # type: ignore[arg-type]
 
 
 @click.command()
@@ -130,7 +117,7 @@ def seed(wait_seconds: int, data: Path | None) -> None:
     log.configure("warning")
 
     async def make() -> str | None:
-        await _check(settings, wait_seconds)
+        await check_schema(settings, wait_seconds)
         async with running(settings) as product:
             return await _seed(product)
 
@@ -167,7 +154,7 @@ def serve(host: str, port: int, workers: int, wait_seconds: int) -> None:
     """Serve HTTP, on PostgreSQL."""
     settings = shared_settings()
     log.configure(settings.log_level)
-    run(_check(settings, wait_seconds))
+    run(check_schema(settings, wait_seconds))
     server = config("longcode.cli.serving:create", host=host, port=port, factory=True, workers=workers)
     if workers > 1:
         sockets = [server.bind_socket()]
@@ -200,12 +187,12 @@ def link(carriers: tuple[str, ...], wait_seconds: int) -> None:
 
 
 async def _worker(settings: Settings, wait_seconds: int) -> None:
-    await _check(settings, wait_seconds)
+    await check_schema(settings, wait_seconds)
     await _work(settings, "Longcode works", drivers=WORKER_DRIVERS)
 
 
 async def _link(settings: Settings, names: frozenset[str], wait_seconds: int) -> None:
-    await _check(settings, wait_seconds)
+    await check_schema(settings, wait_seconds)
     async with running(settings) as product:
         known = {carrier.name for carrier in (await product.catalog.now()).carriers.values()}
     unknown = sorted(names - known)
@@ -231,18 +218,6 @@ async def _work(
     ):
         click.echo(greeting, err=True)
         await stop.wait()
-
-
-async def _check(settings: Settings, wait_seconds: int = 0) -> None:
-    """Raise where this release cannot run on the database; wait for one that is not there or not migrated yet."""
-    must_exist(settings)
-    database = open_database(settings)
-    try:
-        # ConfigurationError: `migrate` may be at work at this moment.
-        passing = (StorageDown, ConfigurationError)
-        await patiently(lambda: check(database), wait_seconds=wait_seconds, passing=passing)
-    finally:
-        await database.close()
 
 
 @click.command()
@@ -285,7 +260,7 @@ def doctor(data: Path | None) -> None:
 async def _faults(settings: Settings) -> list[str]:
     """What stands in the way of sending, in plain words."""
     try:
-        await _check(settings)
+        await check_schema(settings)
     except LongcodeError as error:
         return [str(error)]
     database = open_database(settings)
@@ -304,11 +279,3 @@ async def _faults(settings: Settings) -> list[str]:
             except NotFound as error:
                 faults.append(f"LONGCODE_ANONYMOUS_ACCOUNT: {error}")
     return faults
-
-
-@asynccontextmanager
-async def opened(settings: Settings) -> AsyncIterator[Product]:
-    """A Product for one command; the schema is checked first."""
-    await _check(settings)
-    async with running(settings) as product:
-        yield product

@@ -11,7 +11,7 @@ import click
 from longcode import log
 from longcode.bootstrap import Product
 from longcode.cli.embedded import settings_with
-from longcode.cli.processes import opened, run
+from longcode.cli.session import opened, run
 
 T = TypeVar("T")
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import click
 
 from longcode.bootstrap import Product
-from longcode.cli.processes import data_option
 from longcode.cli.product import json_option, with_product
+from longcode.cli.session import data_option
 from longcode.cli.tables import Table, echo_json
 from longcode.domain.phone import digits_of
 from longcode.errors import ConfigurationError, NotFound

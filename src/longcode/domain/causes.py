@@ -7,6 +7,7 @@ from typing import Final
 # `error` of a message that failed here, or whose carrier refused it; `code` of an attempt.
 FAILURES: Final = {
     "expired": "its validity ended before a carrier had it; it was not sent",
+    "no_route": "no route led to a carrier before its validity ended; it was not sent",
     "outcome_unknown": "it may have been sent: the carrier never answered, and no receipt proved it in time",
     "opted_out": "the recipient opted out or said STOP before it was sent",
     "too_many_segments": "the text takes more segments than one message may have",
