@@ -16,7 +16,7 @@ from longcode.flow.sweep import Sweep
 from longcode.store.arrivals import ArrivalStore
 from longcode.store.receipts import ReceiptStore
 from longcode.store.strays import StrayStore
-from tests.flow.world import World, open_world, send
+from tests.flow.world import HandClock, World, open_world, send
 
 
 @pytest.fixture
@@ -58,14 +58,16 @@ async def test_a_message_without_a_route_is_queued_when_there_is_one(world: Worl
     assert {row.message_id: row.carrier_id for row in await world.rows("outbox")} == {here: carrier_id, there: None}
 
 
-async def test_a_message_that_finds_no_route_in_its_time_fails(world: World) -> None:
-    account = await world.account()
-    await world.accounts.add_sender_id(account.id, "MyCorp")
-    message_id = (await world.accept.send(send(account))).message.id
-    world.clock.now += VALIDITY
-    await sweep(world).run()
-    assert await world.status(message_id) == (Status.FAILED, "no_route")
-    assert await world.count("outbox") == 0
+async def test_a_message_that_finds_no_route_in_its_time_fails(database_url: str) -> None:
+    clock = HandClock()
+    async with open_world(database_url, clock=clock) as world:
+        account = await world.account()
+        await world.accounts.add_sender_id(account.id, "MyCorp")
+        message_id = (await world.accept.send(send(account))).message.id
+        clock.now += VALIDITY
+        await sweep(world).run()
+        assert await world.status(message_id) == (Status.FAILED, "no_route")
+        assert await world.count("outbox") == 0
 
 
 async def test_an_idle_sweep_changes_nothing_and_may_repeat(world: World) -> None:
