@@ -4,16 +4,26 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 
 from longcode.domain.account import Account
+from longcode.domain.clock import utc_now
 from longcode.domain.message import Direction, Status
-from longcode.errors import KeyReused, LimitReached, NotOwned, NotWhitelisted, OptedOut, Refused, StorageDown
+from longcode.errors import (
+    InvalidField,
+    KeyReused,
+    LimitReached,
+    NotOwned,
+    NotWhitelisted,
+    OptedOut,
+    Refused,
+    StorageDown,
+)
 from longcode.expiring.port import Pair, Question
-from longcode.flow.accept import NORMAL_PRIORITY, VALIDITY, SenderRule
+from longcode.flow.accept import LOWEST_PRIORITY, NORMAL_PRIORITY, VALIDITY, SenderRule
 from tests.flow.world import LIMIT, World, open_world, send
 
 OWNED = "+1 (202) 555-0100"
@@ -162,6 +172,56 @@ async def test_a_routed_message_is_queued_for_a_day_at_normal_priority(world: Wo
     assert queued.due_at == message.created_at
     assert queued.expires_at == message.created_at + VALIDITY == message.created_at + timedelta(days=1)
     assert world.kicked == [f"dispatch {carrier_id}"]
+
+
+async def test_a_message_may_have_a_priority_a_time_and_a_validity_of_its_own(world: World) -> None:
+    account = await world.account()
+    await world.accounts.add_sender_id(account.id, "MyCorp")
+    await world.route()
+    later = utc_now() + timedelta(hours=3)
+    changes = {"priority": 0, "due_at": later, "validity": timedelta(minutes=5)}
+    message = (await world.accept.send(send(account, **changes))).message
+    (queued,) = await world.rows("outbox")
+    assert message.status is Status.SCHEDULED
+    assert (queued.priority, queued.due_at, queued.expires_at) == (0, later, later + timedelta(minutes=5))
+
+
+async def test_a_time_that_is_over_is_now(world: World) -> None:
+    account = await world.account()
+    await world.accounts.add_sender_id(account.id, "MyCorp")
+    await world.route()
+    message = (await world.accept.send(send(account, due_at=utc_now() - timedelta(days=2)))).message
+    (queued,) = await world.rows("outbox")
+    assert message.status is Status.QUEUED
+    assert (queued.due_at, queued.expires_at) == (message.created_at, message.created_at + VALIDITY)
+
+
+async def test_a_scheduled_message_to_a_number_of_this_server_takes_its_route_when_it_is_due(world: World) -> None:
+    account = await world.account()
+    await world.accounts.add_sender_id(account.id, "MyCorp")
+    await world.numbers.assign(account.id, RECIPIENT)
+    message = (await world.accept.send(send(account, due_at=utc_now() + timedelta(hours=1)))).message
+    assert message.status is Status.SCHEDULED
+    assert await world.count("outbox") == 1
+    carrier_id = await world.route()
+    await world.outbox.set_carrier(carrier_id, [message.id])
+    assert await world.status(message.id) == (Status.SCHEDULED, None)
+    assert (await world.rows("outbox"))[0].carrier_id == carrier_id
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"priority": -1}, "priority"),
+        ({"priority": LOWEST_PRIORITY + 1}, "priority"),
+        ({"due_at": datetime(2030, 1, 1)}, "due_at"),  # noqa: DTZ001 - what is refused
+        ({"validity": timedelta()}, "validity"),
+    ],
+)
+def test_what_cannot_be_is_refused(changes: dict[str, Any], field: str) -> None:
+    with pytest.raises(InvalidField) as refused:
+        send(Account(1, "acme"), **changes)
+    assert refused.value.field == field
 
 
 async def test_an_unrouted_message_is_accepted_and_waits_without_a_carrier(world: World) -> None:

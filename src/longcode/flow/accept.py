@@ -15,7 +15,7 @@ from longcode.domain.clock import Clock, MintId
 from longcode.domain.message import Direction, Medium, Message, Status
 from longcode.domain.phone import canonical
 from longcode.encoding import segments
-from longcode.errors import KeyReused, LongcodeError, NotOwned, NotWhitelisted, OptedOut, Refused
+from longcode.errors import InvalidField, KeyReused, LongcodeError, NotOwned, NotWhitelisted, OptedOut, Refused
 from longcode.expiring.port import Pair, Question
 from longcode.flow.catalog import Catalog
 from longcode.flow.intake import Entered, Entry, Intake, Judged
@@ -24,6 +24,7 @@ from longcode.store.intake import IntakeStore, Known, Lookups, NewMessage, Owner
 
 VALIDITY = timedelta(days=1)
 NORMAL_PRIORITY = 5
+LOWEST_PRIORITY = 9
 
 
 class SenderRule(Enum):
@@ -44,7 +45,10 @@ class Send:
     """One outbound message as a dialect hands it over, its fields checked.
 
     key, fingerprint: see Entry. counted: it counts against its sender's limit, and may not be
-    answered without the expiring state. simulator_only: no other carrier may take it.
+    answered without the expiring state.
+    priority: 0 goes first, LOWEST_PRIORITY last. due_at: not before that; None, or past: now.
+    validity: from due_at on; a message that no carrier took by its end fails.
+    Raises InvalidField for a priority, a due_at without zone or a validity that cannot be.
     """
 
     account: Account
@@ -57,6 +61,17 @@ class Send:
     client_reference: str | None = None
     sent_at_seconds: int | None = None
     counted: bool = False
+    priority: int = NORMAL_PRIORITY
+    due_at: datetime | None = None
+    validity: timedelta = VALIDITY
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.priority <= LOWEST_PRIORITY:
+            raise InvalidField("priority", f"priority is from 0 to {LOWEST_PRIORITY}")
+        if self.due_at is not None and self.due_at.tzinfo is None:
+            raise InvalidField("due_at", "due_at needs a time zone")
+        if self.validity <= timedelta():
+            raise InvalidField("validity", "a message must be due before its validity ends")
 
 
 class Accept:
@@ -111,7 +126,8 @@ class Accept:
         elif send.sender_rule is SenderRule.VERBATIM_NUMBER and not owned:
             refused = NotOwned("the sender is not a number of this account")
         messages: tuple[NewMessage, ...] = ()
-        peer = known.owners.get(recipient)
+        # What is due later takes its route: whose number it is then, nobody knows now.
+        peer = None if self._is_scheduled(send) else known.owners.get(recipient)
         if peer is not None:
             messages = self._deliver_on_net(send, peer)
         else:
@@ -130,16 +146,21 @@ class Accept:
         carrier_id = catalog.route(send.account.id, send.recipient, simulator_only=simulator_only)
         if carrier_id is None and simulator_only:
             raise Refused("anonymous calls reach only the simulator, and no route leads to one")
-        message = self._message(send, Status.ACCEPTED if carrier_id is None else Status.QUEUED)
+        status = Status.ACCEPTED if carrier_id is None else Status.QUEUED
+        message = self._message(send, Status.SCHEDULED if self._is_scheduled(send) else status)
+        due_at = max(message.created_at, send.due_at or message.created_at)
         return NewMessage(
             message=message,
             call_id=message.id,
             queued=True,
             carrier_id=carrier_id,
-            priority=NORMAL_PRIORITY,
-            due_at=message.created_at,
-            expires_at=message.created_at + VALIDITY,
+            priority=send.priority,
+            due_at=due_at,
+            expires_at=due_at + send.validity,
         )
+
+    def _is_scheduled(self, send: Send) -> bool:
+        return send.due_at is not None and send.due_at > self._clock()
 
     def _deliver_on_net(self, send: Send, peer: Owner) -> tuple[NewMessage, ...]:
         """A message between two numbers of this server: delivered here and now, no carrier needed.

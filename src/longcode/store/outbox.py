@@ -243,15 +243,17 @@ class OutboxStore:
             return [Unrouted(*row) for row in await connection.execute(query)]
 
     async def set_carrier(self, carrier_id: int, message_ids: Sequence[UUID]) -> None:
-        """Queue messages that had no route for a carrier."""
-        table = schema.outbox
+        """Queue messages that had no route for a carrier; a scheduled one stays scheduled."""
+        table, message = schema.outbox, schema.message.c
+        accepted = select(message.id).where(message.id.in_(message_ids), message.status == Status.ACCEPTED.value)
         async with self._database.write() as connection:
             await connection.execute(
                 update(table)
                 .where(table.c.message_id.in_(message_ids), table.c.carrier_id.is_(None))
                 .values(carrier_id=carrier_id)
             )
-            await move(connection, message_ids, Status.QUEUED, None, self._clock())
+            waiting = list(await connection.scalars(accepted))
+            await move(connection, waiting, Status.QUEUED, None, self._clock())
 
 
 async def add_outcomes(connection: AsyncConnection, outcomes: Sequence[NewOutcome], now: datetime) -> None:
