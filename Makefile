@@ -1,5 +1,6 @@
 # Two commands on a fresh machine: `make run` and `make test`. Each does all of its own set-up.
 PYTHON ?= python3
+FUZZ_SECONDS ?= 60
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
@@ -11,6 +12,7 @@ help:
 	@echo "make test     set up everything and run the whole suite"
 	@echo "make check    format, lint, types and layers"
 	@echo "make bench    measure; prints figures"
+	@echo "make fuzz     feed octets to what speaks SMPP, for FUZZ_SECONDS"
 	@echo "make docs     write the generated pages of docs/ anew"
 	@echo "make lock     resolve the dependencies anew into requirements/"
 
@@ -30,6 +32,12 @@ check: $(VENV)/.dev
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks
+
+# Bounded; a finding is written to .cache/ as crash-…, and the exit status is not 0.
+fuzz: $(VENV)/.dev requirements/fuzz.txt
+	$(PIP) install --require-hashes -r requirements/fuzz.txt
+	@mkdir -p .cache/fuzz
+	$(BIN)/python -m fuzz.smpp -max_total_time=$(FUZZ_SECONDS) -artifact_prefix=.cache/ .cache/fuzz
 
 docs: $(VENV)/.dev
 	$(BIN)/python -m longcode.docs
@@ -53,6 +61,8 @@ lock:
 		--custom-compile-command "make lock" -o requirements/run.txt
 	uv pip compile pyproject.toml --group build --group dev --universal --generate-hashes --no-annotate --quiet \
 		--custom-compile-command "make lock" -c requirements/run.txt -o requirements/dev.txt
+	uv pip compile --group fuzz --universal --generate-hashes --no-annotate --quiet \
+		--custom-compile-command "make lock" -c requirements/dev.txt -o requirements/fuzz.txt
 
 clean:
 	rm -rf $(VENV) .cache .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
