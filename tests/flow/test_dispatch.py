@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
 from uuid import UUID
 
 import pytest
-from sqlalchemy import select
 
 from longcode.carriers.port import (
     Accepted,
-    Answered,
-    Capacity,
     CarrierReceipt,
     Deferred,
     Outcome,
@@ -24,151 +20,22 @@ from longcode.carriers.port import (
     Submission,
     Unconfirmed,
 )
-from longcode.domain.account import Account
 from longcode.domain.clock import mint_id
 from longcode.domain.message import Status
-from longcode.encoding.segments import Encoding, Segment, TooManySegments, split
-from longcode.errors import StorageDown
+from longcode.encoding.segments import Encoding, Segment, TooManySegments
 from longcode.expiring.port import Pair, Question
 from longcode.flow.accept import VALIDITY
 from longcode.flow.conclusion import GRACE
-from longcode.flow.dispatch import LEASE, Dispatch, Means
-from longcode.flow.receipt import Receipts
-from longcode.store import schema
-from longcode.store.database import Database
-from longcode.store.outbox import Conclusion, NewAttempt, OutboxStore
+from longcode.flow.dispatch import LEASE, Dispatch
+from longcode.store.outbox import NewAttempt
 from longcode.store.receipts import ReceiptStore
-from longcode.store.strays import StrayStore
-from tests.flow.world import World, open_world, send
-
-Answer = Callable[[Submission], Outcome]
-
-
-def accept(submission: Submission) -> Outcome:
-    return Accepted(f"ref-{submission.attempt_id}")
-
-
-@dataclass(eq=False)
-class ScriptedDriver:
-    """A carrier that answers as it is told, and looks into the database when it is called."""
-
-    database: Database
-    answer: Answer = accept
-    deduplicates: bool = False
-    room: int = 100
-    submitted: list[Submission] = field(default_factory=list)
-    on_record: list[bool] = field(default_factory=list)
-    before_answers: list[Callable[[Sequence[Submission]], Any]] = field(default_factory=list)
-
-    def capacity(self) -> Capacity:
-        return Capacity(self.room, None if self.room else 7.0)
-
-    def cut(self, text: str, encoding: Encoding, reference: int) -> Sequence[Segment]:
-        return split(text, encoding=encoding)
-
-    async def submit(self, submissions: Sequence[Submission], answered: Answered) -> None:
-        self.submitted += submissions
-        attempt = schema.attempt.c
-        async with self.database.read() as connection:
-            found = set((await connection.execute(select(attempt.id))).scalars())
-        self.on_record += [submission.attempt_id in found for submission in submissions]
-        for call in self.before_answers:
-            await call(submissions)
-        for submission in submissions:
-            answered(submission, self.answer(submission))
-
-    async def close(self) -> None:
-        pass
-
-    @property
-    def segments(self) -> list[int]:
-        return [submission.segment_index for submission in self.submitted]
-
-
-@dataclass(eq=False)
-class OneDriver:
-    """Drivers, of which there is one or none."""
-
-    found: ScriptedDriver | None
-
-    async def driver(self, _carrier_id: int) -> ScriptedDriver | None:
-        return self.found
-
-
-class FlakyOutbox(OutboxStore):
-    """The real queue, whose next conclusions are lost."""
-
-    lose = 0
-
-    async def conclude(self, conclusions: Sequence[Conclusion]) -> None:
-        if self.lose and any(conclusion.outcomes for conclusion in conclusions):
-            self.lose -= 1
-            raise StorageDown("the connection is gone")
-        await super().conclude(conclusions)
-
-
-@dataclass(kw_only=True)
-class Desk:
-    """One account, one carrier, and the dispatch between them."""
-
-    world: World
-    account: Account
-    carrier_id: int
-    driver: ScriptedDriver
-    dispatch: Dispatch
-    receipts: Receipts
-    outbox: FlakyOutbox
-
-    async def send(self, **changes: Any) -> UUID:
-        return (await self.world.accept.send(send(self.account, **changes))).message.id
-
-    async def drain(self) -> float | None:
-        async with asyncio.timeout(30):
-            again = await self.dispatch.drain(self.carrier_id)
-            await self.dispatch.settled()
-        return again
-
-    async def drain_later(self, after: timedelta) -> None:
-        await self.world.age_queue(after)
-        await self.drain()
-
-    async def status(self, message_id: UUID) -> tuple[Status, str | None]:
-        return await self.world.status(message_id)
-
-    async def kinds(self) -> list[str]:
-        return sorted(row.kind for row in await self.world.rows("outcome"))
+from tests.flow.desk import Desk, OneDriver, ScriptedDriver, accept, open_desk
 
 
 @pytest.fixture
 async def desk(database_url: str) -> AsyncIterator[Desk]:
-    async with open_world(database_url) as world:
-        account = await world.account()
-        await world.accounts.add_sender_id(account.id, "MyCorp")
-        carrier_id = await world.route()
-        driver = ScriptedDriver(world.database)
-        outbox = FlakyOutbox(world.database, world.clock)
-        receipts = Receipts(
-            ReceiptStore(world.database, world.clock, mint_id), StrayStore(world.database, world.clock), world.clock
-        )
-        means = Means(
-            outbox=outbox,
-            stops=world.stops,
-            receipts=receipts,
-            clock=world.clock,
-            mint_id=mint_id,
-            random=lambda: 0.5,
-        )
-        dispatch = Dispatch(means, OneDriver(driver))
-        yield Desk(
-            world=world,
-            account=account,
-            carrier_id=carrier_id,
-            driver=driver,
-            dispatch=dispatch,
-            receipts=receipts,
-            outbox=outbox,
-        )
-        await dispatch.close()
+    async with open_desk(database_url) as opened:
+        yield opened
 
 
 TWO_SEGMENTS = "a" * 200
