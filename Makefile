@@ -1,6 +1,7 @@
 # Two commands on a fresh machine: `make run` and `make test`. Each does all of its own set-up.
 PYTHON ?= python3
 FUZZ_SECONDS ?= 60
+TEST_PROCESSES ?= 2
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
@@ -22,7 +23,7 @@ run: install
 install: $(VENV)/.run
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile $(PYTEST_ARGS)
 
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check .

@@ -148,7 +148,20 @@ async def test_a_kind_that_is_not_known_is_ignored(runner: LocalRunner, bench: B
     assert bench.runs == []
 
 
-async def test_close_cuts_what_runs_and_nothing_begins_after(runner: LocalRunner, bench: Bench) -> None:
+async def test_close_lets_what_runs_come_to_its_end(runner: LocalRunner, bench: Bench) -> None:
+    bench.gate.clear()
+    runner.start({"dispatch": Work(bench.run, LONG_SECONDS)}, ("dispatch 7",))
+    await bench.until_ran(1)
+    closing = asyncio.create_task(runner.close())
+    await settle()
+    assert not closing.done()
+    bench.gate.set()
+    await closing
+    assert bench.runs == ["7"]
+
+
+async def test_close_cuts_what_does_not_end_and_nothing_begins_after(bench: Bench) -> None:
+    runner = LocalRunner(close_seconds=0)
     bench.gate.clear()
     runner.start({"dispatch": Work(bench.run, LONG_SECONDS)}, ("dispatch 7",))
     await bench.until_ran(1)

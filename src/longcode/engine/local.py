@@ -27,9 +27,13 @@ class Work:
 
 
 class LocalRunner:
-    """Runs jobs by name: `kind argument`. Kicks of a job that has not started yet fall together."""
+    """Runs jobs by name: `kind argument`. Kicks of a job that has not started yet fall together.
 
-    def __init__(self) -> None:
+    close_seconds: how long `close` waits for what runs.
+    """
+
+    def __init__(self, *, close_seconds: float = CLOSE_SECONDS) -> None:
+        self._close_seconds = close_seconds
         self._kinds: Mapping[str, Work] = {}
         self._kicked: dict[str, asyncio.Event] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -57,7 +61,7 @@ class LocalRunner:
             if job not in self._running:
                 task.cancel()
         if self._tasks:
-            await asyncio.wait(self._tasks.values(), timeout=CLOSE_SECONDS)
+            await asyncio.wait(self._tasks.values(), timeout=self._close_seconds)
         for task in self._tasks.values():
             task.cancel()
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
