@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -134,11 +135,34 @@ async def test_accounts_share_a_window_evenly(queue: Queue) -> None:
     assert len(await queue.claim(6)) == 2
 
 
+async def test_an_account_may_be_given_less_than_its_share_or_nothing(queue: Queue) -> None:
+    for account_id in (1, 2, 3):
+        for _ in range(8):
+            await queue.put(account_id=account_id)
+    claimed = await queue.outbox.claim(CARRIER, 12, LEASE, {1: 0, 2: 3, 9: 1})
+    assert Counter(one.message.account_id for one in claimed) == {2: 3, 3: 6}
+
+
+async def test_a_paced_message_goes_back_to_its_place_and_counts_no_deferral(queue: Queue) -> None:
+    first, second = await queue.put(due_in=timedelta(hours=-2)), await queue.put(due_in=timedelta(hours=-1))
+    before = await queue.rows()
+    await queue.claim()
+    await queue.outbox.conclude(
+        [Conclusion(message_id=one, again_after=timedelta(0), paced=True) for one in (second, first)]
+    )
+    assert sorted(await queue.rows()) == sorted(before)
+    assert await queue.claim() == [first, second]
+    await queue.outbox.conclude([Conclusion(message_id=first, again_after=timedelta(hours=1), paced=True)])
+    (row,) = [row for row in await queue.rows() if row.message_id == first]
+    assert (row.leased_until, row.deferrals) == (None, 0)
+    assert row.due_at - utc_now() == pytest.approx(timedelta(hours=1), abs=timedelta(seconds=5))
+
+
 async def test_a_claim_says_all_that_dispatch_must_know(queue: Queue) -> None:
     message_id = await queue.put()
     (claimed,) = await queue.outbox.claim(CARRIER, 10, LEASE)
     assert claimed.message == (await IntakeStore(queue.database).messages([message_id]))[message_id]
-    assert (claimed.deferrals, claimed.expired, claimed.past) == (0, False, ())
+    assert (claimed.priority, claimed.deferrals, claimed.expired, claimed.past) == (5, 0, False, ())
     (row,) = await queue.rows()
     assert claimed.expires_at == row.expires_at
     assert row.leased_until - utc_now() == pytest.approx(LEASE, abs=timedelta(seconds=5))

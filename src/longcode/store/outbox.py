@@ -6,10 +6,11 @@ SQLite the one writer needs no locks. Instants are the database's own there, the
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from types import MappingProxyType
+from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import delete, insert, literal, or_, select, tuple_, update
@@ -22,6 +23,8 @@ from longcode.domain.message import Message, Status, sources_of
 from longcode.store import outbox_hot, schema
 from longcode.store.database import Database
 from longcode.store.messages import read_many, to_message
+
+NO_CAPS: Final[Mapping[int, int]] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +43,7 @@ class Claimed:
     """A message that this process may hand to its carrier until the lease ends."""
 
     message: Message
+    priority: int
     expires_at: datetime
     deferrals: int
     expired: bool
@@ -87,7 +91,8 @@ class Conclusion:
     """What a round of attempts means for one message.
 
     status, error: where it moves, if it moves. again_after: back in the queue, due then; None: its
-    place in the queue is given up.
+    place in the queue is given up. paced: it waits for a pace of ours, which is no deferral; where
+    again_after is zero it goes back to the very place that it had.
     """
 
     message_id: UUID
@@ -95,6 +100,7 @@ class Conclusion:
     status: Status | None = None
     error: str | None = None
     again_after: timedelta | None = None
+    paced: bool = False
 
 
 class OutboxStore:
@@ -104,12 +110,17 @@ class OutboxStore:
         self._database = database
         self._clock = clock
 
-    async def claim(self, carrier_id: int, limit: int, lease: timedelta) -> list[Claimed]:
-        """Lease up to `limit` due messages of one carrier: by priority, in even shares among accounts, oldest first."""
+    async def claim(
+        self, carrier_id: int, limit: int, lease: timedelta, at_most: Mapping[int, int] = NO_CAPS
+    ) -> list[Claimed]:
+        """Lease up to `limit` due messages of one carrier: by priority, in even shares among accounts, oldest first.
+
+        at_most: accounts by id of which only so many are leased in each priority; 0: none.
+        """
         if self._database.capabilities.skip_locked:
-            return await self._claim_shared(carrier_id, limit, lease)
+            return await self._claim_shared(carrier_id, limit, lease, at_most)
         async with self._database.write() as connection:
-            rows = await _pick(connection, carrier_id, limit, self._clock())
+            rows = await _pick(connection, carrier_id, limit, self._clock(), at_most)
             if not rows:
                 return []
             ids = [row.message_id for row in rows]
@@ -123,6 +134,7 @@ class OutboxStore:
         return [
             Claimed(
                 message=messages[row.message_id],
+                priority=row.priority,
                 expires_at=row.expires_at,
                 deferrals=row.deferrals,
                 expired=row.expires_at <= self._clock(),
@@ -131,9 +143,11 @@ class OutboxStore:
             for row in rows
         ]
 
-    async def _claim_shared(self, carrier_id: int, limit: int, lease: timedelta) -> list[Claimed]:
+    async def _claim_shared(
+        self, carrier_id: int, limit: int, lease: timedelta, at_most: Mapping[int, int]
+    ) -> list[Claimed]:
         async with self._database.driver() as driver:
-            rows = await driver.fetch(outbox_hot.CLAIM, carrier_id, limit, lease)
+            rows = await driver.fetch(outbox_hot.CLAIM, carrier_id, limit, lease, list(at_most), list(at_most.values()))
         tried = [row["id"] for row in rows if row["tried"]]
         past: dict[UUID, list[PastAttempt]] = {}
         if tried:
@@ -142,6 +156,7 @@ class OutboxStore:
         return [
             Claimed(
                 message=to_message(row),
+                priority=row["priority"],
                 expires_at=row["expires_at"],
                 deferrals=row["deferrals"],
                 expired=row["expired"],
@@ -167,9 +182,9 @@ class OutboxStore:
 
     async def conclude(self, conclusions: Sequence[Conclusion]) -> None:
         """Record a round: outcomes, statuses and places in the queue. Harmless when repeated."""
-        groups: dict[tuple[Status | None, str | None, timedelta | None], list[Conclusion]] = {}
+        groups: dict[tuple[Status | None, str | None, timedelta | None, bool], list[Conclusion]] = {}
         for conclusion in conclusions:
-            kind = conclusion.status, conclusion.error, conclusion.again_after
+            kind = conclusion.status, conclusion.error, conclusion.again_after, conclusion.paced
             groups.setdefault(kind, []).append(conclusion)
         if self._database.capabilities.arrays:
             for group in groups.values():
@@ -198,6 +213,7 @@ class OutboxStore:
                 ids if first.again_after is None else [],
                 [] if first.again_after is None else ids,
                 first.again_after or timedelta(),
+                first.paced,
             )
 
     async def _conclude_group(self, connection: AsyncConnection, group: Sequence[Conclusion]) -> None:
@@ -211,10 +227,11 @@ class OutboxStore:
             await remove(connection, ids)
             return
         table = schema.outbox
+        due_at = table.c.due_at if first.paced and not first.again_after else self._clock() + first.again_after
         await connection.execute(
             update(table)
             .where(table.c.message_id.in_(ids))
-            .values(due_at=self._clock() + first.again_after, leased_until=None, deferrals=table.c.deferrals + 1)
+            .values(due_at=due_at, leased_until=None, deferrals=table.c.deferrals + (not first.paced))
         )
 
     async def release_leases(self) -> int:
@@ -325,7 +342,9 @@ async def _past_attempts(connection: AsyncConnection, message_ids: Sequence[UUID
     return past
 
 
-async def _pick(connection: AsyncConnection, carrier_id: int, limit: int, now: datetime) -> list[Any]:
+async def _pick(
+    connection: AsyncConnection, carrier_id: int, limit: int, now: datetime, at_most: Mapping[int, int]
+) -> list[Any]:
     """Due rows as CLAIM picks them, where one writer has the database to itself."""
     table = schema.outbox.c
     key = tuple_(table.priority, table.account_id)
@@ -338,14 +357,15 @@ async def _pick(connection: AsyncConnection, carrier_id: int, limit: int, now: d
         if pair is None:
             break
         pairs.append((pair.priority, pair.account_id))
+    pairs = [(priority, account_id) for priority, account_id in pairs if at_most.get(account_id) != 0]
     picked: list[Any] = []
     for priority, account_id in pairs:
         sharers = sum(1 for other, _ in pairs if other == priority)
-        quota = min(-(-limit // sharers), limit - len(picked))
+        quota = min(-(-limit // sharers), at_most.get(account_id, limit), limit - len(picked))
         if quota <= 0:
             break
         query_due = (
-            select(table.message_id, table.leased_until, table.deferrals, table.expires_at)
+            select(table.message_id, table.priority, table.leased_until, table.deferrals, table.expires_at)
             .where(
                 table.carrier_id == carrier_id,
                 table.priority == priority,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 # Shares are even among the accounts that wait in one priority, and a higher priority goes first.
 # The recursive part walks the index from one (priority, account) to the next, so that its cost is
-# the number of those and not the length of the queue.
+# the number of those and not the length of the queue. $4, $5: accounts that may have only so many rows.
 CLAIM = """
 WITH RECURSIVE lane AS (
     (SELECT priority, account_id FROM outbox WHERE carrier_id = $1
@@ -19,9 +19,12 @@ WITH RECURSIVE lane AS (
             WHERE carrier_id = $1 AND (priority, account_id) > (l.priority, l.account_id)
             ORDER BY priority, account_id LIMIT 1) AS n
 ), share AS (
-    SELECT priority, account_id, ceil($2::float8 / count(*) OVER (PARTITION BY priority))::bigint AS quota FROM lane
+    SELECT priority, account_id,
+           least(ceil($2::float8 / count(*) OVER (PARTITION BY priority))::bigint, most) AS quota
+      FROM lane LEFT JOIN unnest($4::bigint[], $5::bigint[]) AS c(capped, most) ON capped = account_id
+     WHERE most IS DISTINCT FROM 0
 ), picked AS MATERIALIZED (
-    SELECT p.message_id, p.leased_until, p.deferrals, p.expires_at
+    SELECT p.message_id, s.priority, p.leased_until, p.deferrals, p.expires_at
       FROM share AS s CROSS JOIN LATERAL (
            SELECT message_id, leased_until, deferrals, expires_at FROM outbox
             WHERE carrier_id = $1 AND priority = s.priority AND account_id = s.account_id
@@ -33,7 +36,7 @@ WITH RECURSIVE lane AS (
     UPDATE outbox SET leased_until = clock_timestamp() + $3::interval
      WHERE message_id = ANY(ARRAY(SELECT message_id FROM picked))
 )
-SELECT p.deferrals, p.expires_at, p.expires_at <= clock_timestamp() AS expired,
+SELECT p.priority, p.deferrals, p.expires_at, p.expires_at <= clock_timestamp() AS expired,
        p.leased_until IS NOT NULL OR p.deferrals > 0 AS tried, m.*
   FROM picked AS p CROSS JOIN LATERAL (
        SELECT id, account_id, direction, medium, sender, recipient, text, sent_at_seconds, status,
@@ -65,7 +68,8 @@ WITH ended AS (
 ), gone AS (
     DELETE FROM outbox WHERE message_id = ANY($14::uuid[])
 ), again AS (
-    UPDATE outbox SET leased_until = NULL, deferrals = deferrals + 1, due_at = clock_timestamp() + $16::interval
+    UPDATE outbox SET leased_until = NULL, deferrals = deferrals + CASE WHEN $17 THEN 0 ELSE 1 END,
+           due_at = CASE WHEN $17 AND $16::interval = '0' THEN due_at ELSE clock_timestamp() + $16::interval END
      WHERE message_id = ANY($15::uuid[])
 )
 SELECT 1
