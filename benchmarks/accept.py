@@ -12,7 +12,7 @@ import argparse
 import asyncio
 import base64
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -28,7 +28,7 @@ SECRET = "benchmark"
 CREDENTIALS = base64.b64encode(f"bench:{SECRET}".encode()).decode()
 
 
-def message_request(run: str) -> object:
+def message_request(run: str) -> Callable[[int], bytes]:
     """Builds the n-th request of a run: a new message by the dialect with receipts."""
 
     def build(number: int) -> bytes:
@@ -46,22 +46,25 @@ def message_request(run: str) -> object:
 
 
 @contextmanager
-def installation(workers: int) -> Iterator[tuple[int, dict[str, str], Path]]:
-    """A served product on services of its own: (port, environment, folder)."""
+def installation(workers: int, *carrier: str) -> Iterator[tuple[int, dict[str, str], Path]]:
+    """A served product on services of its own: (port, environment, folder).
+
+    carrier: driver and settings of its only carrier; the simulator where there are none.
+    """
     with tempfile.TemporaryDirectory() as name, postgresql() as database, valkey({"appendfsync": "everysec"}) as state:
         folder = Path(name)
         url = asyncio.run(database.create_database("bench"))
         environment = {
             "LONGCODE_DATABASE_URL": url,
             "LONGCODE_REDIS_URL": state.url,
-            "LONGCODE_SENDER_LIMIT": "1000000000",
+            "LONGCODE_DATA": name,
         }
         for command in (
             ("migrate",),
             ("account", "create", "bench", "--secret", SECRET),
             ("sender", "add", "MyCorp", "--account", "bench"),
-            ("carrier", "add", "simulator", "--driver", "simulator"),
-            ("route", "add", "--carrier", "simulator"),
+            ("carrier", "add", "only", "--driver", *(carrier or ("simulator",))),
+            ("route", "add", "--carrier", "only"),
         ):
             run_cli(*command, env=environment, folder=folder)
         port = free_port()

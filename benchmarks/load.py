@@ -10,11 +10,12 @@ from dataclasses import dataclass, field
 
 @dataclass(slots=True)
 class Figures:
-    """What a run saw. latencies_seconds: of every answer, in no order."""
+    """What a run saw. latencies_seconds: of every answer, in no order. sent_at: Unix seconds of each paced call."""
 
     seconds: float = 0.0
     latencies_seconds: list[float] = field(default_factory=list)
     statuses: dict[int, int] = field(default_factory=dict)
+    sent_at: list[float] = field(default_factory=list)
 
     @property
     def rate(self) -> float:
@@ -108,6 +109,7 @@ async def pace(port: int, build: Callable[[int], bytes], *, rate: float, seconds
     for number in range(1, int(rate * seconds) + 1):
         await asyncio.sleep(max(0.0, started + number / rate - time.perf_counter()))
         sent_at = time.perf_counter()
+        figures.sent_at.append(time.time())
         writer.write(build(number))
         head = await reader.readuntil(b"\r\n\r\n")
         await reader.readexactly(int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0]))

@@ -122,9 +122,14 @@ def run(submits: int = 100_000, window: int = 100) -> dict[str, Any]:
     return {"window": window, "submits": submits, **figures}
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Print the figures of the command line's options."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--submits", type=int, default=100_000)
     parser.add_argument("--window", type=int, default=100)
     options = parser.parse_args()
     print(json.dumps(run(options.submits, options.window)))
+
+
+if __name__ == "__main__":
+    main()
