@@ -358,6 +358,34 @@ async def test_the_sweep_looks_back_for_hours_and_no_further(world: World) -> No
     assert await world.state(message_id) == (Status.SENT, None)
 
 
+async def test_a_receipt_that_comes_after_the_clock_was_set_back_settles_its_message(world: World) -> None:
+    message_id = await world.sent("a")
+    world.clock.now -= timedelta(hours=1)
+    assert await world.receipts.take([receipt("a")]) == {"a"}
+    assert await world.state(message_id) == (Status.DELIVERED, None)
+
+
+async def test_a_receipt_from_before_its_reference_was_used_again_stays_the_earlier_messages(world: World) -> None:
+    earlier = await world.sent("a")
+    world.clock.now += timedelta(minutes=10)
+    await world.store.append([receipt("a")])
+    world.clock.now += timedelta(minutes=10)
+    later = await world.sent("a")
+    await world.receipts.match(["a"])
+    assert [(await world.state(one))[0] for one in (earlier, later)] == [Status.DELIVERED, Status.SENT]
+    world.clock.now += timedelta(minutes=10)
+    await world.receipts.take([receipt("a", UNDELIVERED)])
+    assert [(await world.state(one))[0] for one in (earlier, later)] == [Status.DELIVERED, Status.UNDELIVERED]
+
+
+async def test_a_receipt_of_long_before_its_message_is_not_its(world: World) -> None:
+    await world.store.append([receipt("a")])
+    world.clock.now += timedelta(hours=3)
+    message_id = await world.sent("a")
+    await world.receipts.match(["a"])
+    assert await world.state(message_id) == (Status.SENT, None)
+
+
 async def test_receipts_of_all_segments_at_once_deliver_the_message(world: World) -> None:
     references = [f"r{index}" for index in range(6)]
     message_id = await world.sent(*references)

@@ -47,6 +47,8 @@ class Reported:
 CODE_CHARACTERS = 64
 # How much earlier than its message a receipt may seem to be, where clocks differ.
 SKEW = timedelta(seconds=30)
+# … and where the clock was set back since, if nothing else explains it.
+SET_BACK = timedelta(hours=2)
 # How long before its answer is recorded a receipt may come.
 EARLY = timedelta(minutes=5)
 
@@ -120,13 +122,14 @@ class ReceiptStore:
         """The messages that have one of these references, with all receipts that fit them.
 
         A receipt older than a message is not its: carriers use their references again. Where two
-        messages have a receipt's reference, it is the later one's.
+        messages have a receipt's reference, it is the later one's. A receipt that seems older than every
+        message with its reference came after a clock was set back, and is the first one's.
         """
         if not references:
             return []
         if self._database.capabilities.arrays:
             async with self._database.driver() as driver:
-                rows = await driver.fetch(receipts_hot.MATCH, list(references), SKEW)
+                rows = await driver.fetch(receipts_hot.MATCH, list(references), SET_BACK)
         else:
             async with self._database.read() as connection:
                 rows = (await connection.execute(_match(references))).mappings().all()
@@ -234,7 +237,7 @@ def _match(references: Sequence[str]) -> Select[Any]:
         receipt.reference == outcome.reference,
         or_(receipt.carrier_id == outcome.carrier_id, receipt.carrier_id.is_(None)),
         type_coerce(receipt.received_at, BigInteger)
-        >= type_coerce(message.created_at, BigInteger) - SKEW // MICROSECOND,
+        >= type_coerce(message.created_at, BigInteger) - SET_BACK // MICROSECOND,
     )
     return (
         select(
@@ -261,16 +264,16 @@ def _match(references: Sequence[str]) -> Select[Any]:
 def _gather(rows: Iterable[Mapping[Any, Any]], references: frozenset[str]) -> list[Reported]:
     """One Reported a message, its reports in the order of their arrival."""
     by_message: dict[UUID, list[Mapping[Any, Any]]] = {}
-    latest: dict[UUID, datetime] = {}
+    owner: dict[UUID, datetime] = {}
     for row in rows:
         by_message.setdefault(row["id"], []).append(row)
         if row["receipt_id"] is not None:
-            known = latest.get(row["receipt_id"], row["created_at"])
-            latest[row["receipt_id"]] = max(known, row["created_at"])
+            known = owner.get(row["receipt_id"], row["created_at"])
+            owner[row["receipt_id"]] = _likelier(known, row["created_at"], row["received_at"])
     gathered = []
     for message_id, own in by_message.items():
         reports = [
-            row for row in own if row["receipt_id"] is not None and latest[row["receipt_id"]] == row["created_at"]
+            row for row in own if row["receipt_id"] is not None and owner[row["receipt_id"]] == row["created_at"]
         ]
         reports.sort(key=lambda row: (row["received_at"], row["receipt_id"]))
         first = own[0]
@@ -288,6 +291,12 @@ def _gather(rows: Iterable[Mapping[Any, Any]], references: frozenset[str]) -> li
             )
         )
     return gathered
+
+
+def _likelier(one: datetime, other: datetime, received_at: datetime) -> datetime:
+    """When the message was made that a receipt reports on: the latest that is older than it, else the first."""
+    earlier, later = sorted((one, other))
+    return later if later <= received_at + SKEW else earlier
 
 
 def _fits(receipt: CarrierReceipt, form: str, answered: set[tuple[str, int, str]]) -> bool:
