@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 
 from redis.asyncio import Redis
+from sqlalchemy import text
 
 from longcode.expiring.port import Expiring
 from longcode.expiring.redis import RedisExpiring
@@ -62,6 +63,9 @@ class RedisState(State):
         return datetime.now(UTC)
 
     async def later(self, seconds: int) -> None:
+        for key in await self.client.keys("longcode:pace:*"):
+            full_at = int(await self.client.get(key) or 0) - seconds * 1_000_000
+            await self.client.set(key, full_at, keepttl=True)
         for key in await self.client.keys("longcode:*"):
             left = await self.client.pttl(key)
             # At or below nothing, PEXPIRE deletes; -1 is a key without an end.
@@ -72,6 +76,7 @@ class RedisState(State):
 class SqlState(State):
     def __init__(self, database: Database, *, limit: int) -> None:
         self.clock = HandClock()
+        self.database = database
         self.expiring = SqlExpiring(
             database,
             clock=self.clock,
@@ -85,6 +90,10 @@ class SqlState(State):
 
     async def later(self, seconds: int) -> None:
         self.clock.now += timedelta(seconds=seconds)
+        if not self.database.is_sqlite:  # its clock cannot be moved
+            earlier = text("UPDATE pace_bucket SET full_at = full_at - make_interval(secs => :seconds)")
+            async with self.database.write() as connection:
+                await connection.execute(earlier, {"seconds": seconds})
 
 
 @asynccontextmanager
@@ -104,7 +113,8 @@ async def open_tables(url: str) -> AsyncIterator[Database]:
     database = Database(url)
     try:
         async with database.write() as connection:
-            await connection.run_sync(schema.metadata.create_all, tables=[schema.stop_pair, schema.sender_window])
+            tables = [schema.stop_pair, schema.sender_window, schema.pace_bucket]
+            await connection.run_sync(schema.metadata.create_all, tables=tables)
         yield database
     finally:
         await database.close()

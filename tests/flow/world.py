@@ -16,7 +16,7 @@ from longcode.domain.account import Account
 from longcode.domain.clock import Clock, DistinctClock, mint_id, utc_now
 from longcode.domain.message import Message, Status
 from longcode.errors import StorageDown
-from longcode.expiring.port import Expiring, Pair, Question, Verdict
+from longcode.expiring.port import Bucket, Expiring, Pair, Question, Verdict
 from longcode.expiring.sql import SqlExpiring
 from longcode.flow.accept import Accept, Send, SenderRule
 from longcode.flow.catalog import CatalogCache
@@ -95,6 +95,7 @@ class BreakableExpiring:
     def __init__(self, real: Expiring) -> None:
         self._real = real
         self.down = False
+        self.paced = 0
         self.returned: list[Question] = []
         self.gate = asyncio.Event()
         self.gate.set()
@@ -119,6 +120,11 @@ class BreakableExpiring:
     async def stopped(self, pairs: Sequence[Pair]) -> set[Pair]:
         self._check()
         return await self._real.stopped(pairs)
+
+    async def pace(self, wishes: Sequence[Sequence[Bucket]]) -> list[list[float]]:
+        self._check()
+        self.paced += 1
+        return await self._real.pace(wishes)
 
     async def restore(self, pairs: Sequence[tuple[Pair, datetime]]) -> None:
         self._check()

@@ -1,4 +1,4 @@
-"""The port of expiring state: STOP pairs and sender limits.
+"""The port of expiring state: STOP pairs, sender limits, and the paces that processes share.
 
 Two adapters keep it, on Redis and on SQL tables, and one suite of contract tests holds both.
 A pair is ordered and belongs to one account: (sender, recipient) says that `sender` may not
@@ -50,6 +50,21 @@ class Verdict:
     over_limit_seconds: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    """A wish for tokens out of a bucket that many processes share.
+
+    It fills evenly and holds what it fills with in burst_seconds, so that within any t seconds it
+    grants at most rate_per_second x (t + burst_seconds). A wish for more than it holds is granted once it
+    is full, and the next ones wait the longer. A bucket never asked before is full.
+    """
+
+    name: str
+    rate_per_second: float
+    tokens: int
+    burst_seconds: float = 1.0
+
+
 class Expiring(Protocol):
     """Every method raises StorageDown where the state does not answer in time."""
 
@@ -61,6 +76,14 @@ class Expiring(Protocol):
 
     async def stopped(self, pairs: Sequence[Pair]) -> set[Pair]:
         """Those of `pairs` that hold now."""
+
+    async def pace(self, wishes: Sequence[Sequence[Bucket]]) -> list[list[float]]:
+        """Grant wishes, in their order: each out of all its buckets, which differ, or nothing out of any.
+
+        Gives for each wish, in the order of its buckets, the seconds until that bucket could grant it:
+        all 0.0 where it is granted. A bucket that could not grant a wish grants none of the later ones,
+        so that the small do not overtake the big. All of it is one atomic step, on the state's own clock.
+        """
 
     async def restore(self, pairs: Sequence[tuple[Pair, datetime]]) -> None:
         """Keep each pair for the STOP lifetime from its instant; never shorten one that holds longer.

@@ -1,13 +1,14 @@
 """Expiring state in Redis or Valkey: one server (no cluster), its clock, one round trip a settle.
 
 One key an ordered pair, `longcode:stop:<account>:<sender>:<recipient>`; one a window,
-`longcode:limit:<account>:<sender>`; and `longcode:marker`, which only `restore` writes and nothing
-expires: an emptied server is one that lacks it.
+`longcode:limit:<account>:<sender>`; one a bucket, `longcode:pace:<name>`; and `longcode:marker`, which
+only `restore` writes and nothing expires: an emptied server is one that lacks it.
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -23,7 +24,8 @@ from redis.exceptions import NoScriptError, RedisError, ResponseError
 from redis.maint_notifications import MaintNotificationsConfig
 
 from longcode.errors import StorageDown
-from longcode.expiring.port import Pair, Question, Verdict
+from longcode.expiring.buckets import SECOND, cost, room
+from longcode.expiring.port import Bucket, Pair, Question, Verdict
 
 MARKER: Final = b"longcode:marker"
 CONNECTIONS: Final = 16
@@ -89,6 +91,40 @@ for i, window in ipairs(KEYS) do
   end
 end
 return 0
+""")
+
+# `buckets.grant`, on the server's clock. ARGV: JSON, for each wish a list of (index of the bucket's key, its
+# cost, its room), in microseconds. Gives the wait of each bucket of each wish, in microseconds and rounded up.
+# A key is the instant at which its bucket is full again, and ends with it.
+PACE: Final = _script("""
+local time = redis.call('TIME')
+local now = time[1] * 1000000 + time[2]
+local kept, given, shut, answers = {}, {}, {}, {}
+for k, key in ipairs(KEYS) do
+  kept[k] = math.max(now, tonumber(redis.call('GET', key) or now))
+end
+for _, wish in ipairs(cjson.decode(ARGV[1])) do
+  local granted = true
+  for _, bucket in ipairs(wish) do
+    local k, cost, room = bucket[1], bucket[2], bucket[3]
+    local wait = math.max(0, kept[k] + cost - room - now, shut[k] or 0)
+    if wait > 0 then
+      granted = false
+      shut[k] = wait
+    end
+    answers[#answers + 1] = math.ceil(wait)
+  end
+  if granted then
+    for _, bucket in ipairs(wish) do
+      kept[bucket[1]] = kept[bucket[1]] + bucket[2]
+      given[bucket[1]] = true
+    end
+  end
+end
+for k in pairs(given) do
+  redis.call('SET', KEYS[k], string.format('%.0f', kept[k]), 'PX', math.ceil((kept[k] - now) / 1000) + 1)
+end
+return answers
 """)
 
 # ARGV: the instant, in ms since 1970, at which each pair ends.
@@ -172,6 +208,16 @@ class RedisExpiring:
             values = await self._call("MGET", *map(_stop_key, chunk))
             held.update(pair for pair, value in zip(chunk, values, strict=True) if value is not None)
         return held
+
+    async def pace(self, wishes: Sequence[Sequence[Bucket]]) -> list[list[float]]:
+        """Grant or refuse by one script call, on the server's clock."""
+        names = sorted({bucket.name for wish in wishes for bucket in wish})
+        if not names:
+            return [[] for _ in wishes]
+        number = {name: n for n, name in enumerate(names, start=1)}
+        asked = [[[number[bucket.name], cost(bucket), room(bucket)] for bucket in wish] for wish in wishes]
+        answers = iter(await self._run(PACE, [_encoded(f"longcode:pace:{name}") for name in names], json.dumps(asked)))
+        return [[next(answers) / SECOND for _ in wish] for wish in wishes]
 
     async def restore(self, pairs: Sequence[tuple[Pair, datetime]]) -> None:
         """Keep each pair for the STOP lifetime from its instant, then write the marker."""

@@ -4,24 +4,26 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from longcode.domain.clock import Clock
-from longcode.expiring.port import Pair, Question, Verdict
+from longcode.expiring.buckets import grant
+from longcode.expiring.port import Bucket, Pair, Question, Verdict
 from longcode.store import expiring as store
-from longcode.store.database import Database
+from longcode.store.database import Database, from_micros, to_micros
 
 CHUNK: Final = 1000
 SECOND: Final = timedelta(seconds=1)
 
 
 class SqlExpiring:
-    """The port of expiring state on the tables `stop_pair` and `sender_window`.
+    """The port of expiring state on the tables `stop_pair`, `sender_window` and `pace_bucket`.
 
-    Many processes may settle at once on PostgreSQL; their clocks should agree.
+    Many processes may settle at once on PostgreSQL; their clocks should agree. Paces go by the database's clock.
     """
 
     def __init__(
@@ -97,6 +99,19 @@ class SqlExpiring:
         async with self._database.read() as connection:
             held = await store.find_held(connection, list(keys), now=self._clock())
         return {keys[key] for key in held}
+
+    async def pace(self, wishes: Sequence[Sequence[Bucket]]) -> list[list[float]]:
+        """Grant or refuse in one transaction, which holds the buckets' rows."""
+        names = sorted({_stored(bucket.name) for wish in wishes for bucket in wish})
+        if not names:
+            return [[] for _ in wishes]
+        stored = [[replace(bucket, name=_stored(bucket.name)) for bucket in wish] for wish in wishes]
+        async with self._database.write() as connection:
+            now, full_at = await store.hold_buckets(connection, names, now=self._clock())
+            micros = {name: float(to_micros(at)) for name, at in full_at.items()}
+            answers, changed = grant(stored, micros, to_micros(now))
+            await store.keep_buckets(connection, {name: from_micros(round(at)) for name, at in changed.items()})
+        return answers
 
     async def restore(self, pairs: Sequence[tuple[Pair, datetime]]) -> None:
         """Keep each pair for the STOP lifetime from its instant; never shorten one that holds longer."""

@@ -1,4 +1,4 @@
-"""The statements of the expiring state that lives in tables: STOP pairs and sender windows.
+"""The statements of the expiring state that lives in tables: STOP pairs, sender windows and buckets.
 
 Rows go in as one JSON array, so that each statement is one text whatever their number. Every
 statement that locks rows takes them in one order, pairs before windows, so that processes that
@@ -106,6 +106,32 @@ GIVE_BACK: Final = text(
 ).bindparams(bindparam("now", type_=Instant()))
 
 
+# The update changes nothing: it locks the rows that are there already, in the names' order.
+HOLD: Final = {
+    "postgresql": text(
+        """
+        INSERT INTO pace_bucket (name, full_at)
+        SELECT name, to_timestamp(0) FROM unnest(CAST(:names AS text[])) AS given(name)
+        ON CONFLICT (name) DO UPDATE SET full_at = pace_bucket.full_at
+        RETURNING name, full_at, clock_timestamp() AS now
+        """
+    ).columns(full_at=Instant(), now=Instant()),
+    "sqlite": text(
+        """
+        INSERT INTO pace_bucket (name, full_at) SELECT value, 0 FROM json_each(:names) WHERE true
+        ON CONFLICT (name) DO UPDATE SET full_at = pace_bucket.full_at
+        RETURNING name, full_at, :now AS now
+        """
+    )
+    .bindparams(bindparam("now", type_=Instant()))
+    .columns(full_at=Instant(), now=Instant()),
+}
+
+KEEP_BUCKET: Final = text("UPDATE pace_bucket SET full_at = :full_at WHERE name = :name").bindparams(
+    bindparam("full_at", type_=Instant())
+)
+
+
 async def find_held(connection: AsyncConnection, pairs: Sequence[PairKey], *, now: datetime) -> set[PairKey]:
     """Those of pairs that hold now."""
     rows = [_pair_row(n, pair) for n, pair in enumerate(pairs)]
@@ -161,6 +187,25 @@ async def purge_pairs(connection: AsyncConnection, *, now: datetime, rows: int) 
 async def purge_windows(connection: AsyncConnection, *, now: datetime, rows: int) -> int:
     """Delete at most so many windows that have ended; gives their number."""
     return await _purge(connection, schema.sender_window, now=now, rows=rows)
+
+
+async def hold_buckets(
+    connection: AsyncConnection, names: Sequence[str], *, now: datetime
+) -> tuple[datetime, dict[str, datetime]]:
+    """Lock buckets, named in order, until the transaction ends; the instant, and when each is full.
+
+    now: where the database has no clock of its own. A bucket that is new has been full since 1970.
+    """
+    postgresql = connection.dialect.name == "postgresql"
+    values = {"names": list(names)} if postgresql else {"names": json.dumps(names), "now": now}
+    rows = (await connection.execute(HOLD[connection.dialect.name], values)).all()
+    return max(row.now for row in rows), {row.name: row.full_at for row in rows}
+
+
+async def keep_buckets(connection: AsyncConnection, full_at: Mapping[str, datetime]) -> None:
+    """Say of buckets that are held when each is full."""
+    if full_at:
+        await connection.execute(KEEP_BUCKET, [{"name": name, "full_at": at} for name, at in full_at.items()])
 
 
 async def _purge(connection: AsyncConnection, table: Table, *, now: datetime, rows: int) -> int:

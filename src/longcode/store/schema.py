@@ -12,6 +12,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    Float,
     ForeignKey,
     Index,
     Integer,
@@ -47,7 +48,7 @@ def _account() -> Column[int]:
     return Column("account_id", ForeignKey("account.id"), nullable=False)
 
 
-# Bumped with every change to accounts, numbers, senders, carriers and routes; caches are keyed by it.
+# Bumped with every change to accounts, numbers, senders, carriers, routes and paces; caches are keyed by it.
 catalog_version = Table(
     "catalog_version",
     metadata,
@@ -137,6 +138,17 @@ route = Table(
     Column("prefix", String(20), nullable=False),  # digits; "" fits every recipient
     Column("account_id", ForeignKey("account.id")),  # NULL: every account
     Column("priority", Integer, nullable=False),
+)
+
+# How fast an account may send, or one of its senders.
+pace = Table(
+    "pace",
+    metadata,
+    Column("id", Serial, primary_key=True),
+    _account(),
+    Column("sender", Text, nullable=False),  # in its canonical form; "": all of the account together
+    Column("segments_per_second", Float, nullable=False),
+    UniqueConstraint("account_id", "sender"),
 )
 
 # What a process that has a carrier's links said of them last; it says so every second.
@@ -432,6 +444,14 @@ sender_window = Table(
     Column("calls", Integer, nullable=False),
     Column("expires_at", Instant, nullable=False),
     Index("ix_sender_window_expires_at", "expires_at"),
+)
+
+# A row for each pace that was ever asked for; its bucket is full from full_at on.
+pace_bucket = Table(
+    "pace_bucket",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("full_at", Instant, nullable=False),
 )
 
 # What the simulator carrier took, and the receipts that it still owes.

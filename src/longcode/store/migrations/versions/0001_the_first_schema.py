@@ -242,6 +242,12 @@ def upgrade() -> None:
         sqlite_where=sa.text("kind = 'unconfirmed'"),
     )
     op.create_table(
+        "pace_bucket",
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("full_at", Instant(), nullable=False),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_pace_bucket")),
+    )
+    op.create_table(
         "receipt",
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("carrier_id", sa.BigInteger(), nullable=True),
@@ -369,6 +375,16 @@ def upgrade() -> None:
         sa.Column("created_at", Instant(), nullable=False),
         sa.ForeignKeyConstraint(["account_id"], ["account.id"], name=op.f("fk_opt_out_account_id")),
         sa.PrimaryKeyConstraint("account_id", "recipient", name=op.f("pk_opt_out")),
+    )
+    op.create_table(
+        "pace",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("account_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("sender", sa.Text(), nullable=False),
+        sa.Column("segments_per_second", sa.Float(), nullable=False),
+        sa.ForeignKeyConstraint(["account_id"], ["account.id"], name=op.f("fk_pace_account_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_pace")),
+        sa.UniqueConstraint("account_id", "sender", name=op.f("uq_pace_account_id_sender")),
     )
     op.create_table(
         "route",
