@@ -56,13 +56,12 @@ class CarrierDrivers:
         }
 
     async def driver(self, carrier_id: int) -> Driver | None:
-        """The carrier's driver; None where it is paused, unknown, or another process's."""
-        carrier = (await self._product.catalog.now()).carriers.get(carrier_id)
-        if carrier is None or carrier.paused or not self._serves(carrier):
-            return None
-        await self._ensure(carrier)
+        """The carrier's driver; None where it is paused, unknown, or another process's.
+
+        As `attend` saw it last: what the operator changes takes a second, and no message waits for the catalogue.
+        """
         entry = self._open.get(carrier_id)
-        return None if entry is None else entry[1]
+        return None if entry is None or entry[0].paused else entry[1]
 
     async def attend(self) -> list[int]:
         """Open what the catalogue names, close what it names no more, report; the ids that are served.
@@ -95,6 +94,7 @@ class CarrierDrivers:
         entry = self._open.get(carrier.id)
         if entry is not None:
             if entry[0].settings == carrier.settings:
+                self._open[carrier.id] = (carrier, entry[1])
                 return
             del self._open[carrier.id]
             await entry[1].close()
