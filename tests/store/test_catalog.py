@@ -10,7 +10,7 @@ from longcode.domain.clock import utc_now
 from longcode.errors import Duplicate, NotFound
 from longcode.flow.catalog import Catalog, CatalogCache
 from longcode.store.accounts import AccountStore
-from longcode.store.catalog import CarrierRow, CatalogStore, RouteRow
+from longcode.store.catalog import CarrierRow, CatalogStore, PaceRow, RouteRow
 from longcode.store.database import Database
 
 
@@ -19,7 +19,7 @@ class CountingStore(CatalogStore):
 
     loads = 0
 
-    async def load(self) -> tuple[int, list[CarrierRow], list[RouteRow]]:
+    async def load(self) -> tuple[int, list[CarrierRow], list[RouteRow], list[PaceRow]]:
         self.loads += 1
         return await super().load()
 
@@ -41,13 +41,28 @@ async def test_what_was_added_is_loaded(store: CountingStore, database: Database
     carrier_id = await store.add_carrier("sim", "simulator", {"rate": 50, "hosts": ["a", "b"]})
     first = await store.add_route("sim", prefix="", account_id=None, priority=0)
     second = await store.add_route("sim", prefix="1202", account_id=account.id, priority=9)
-    version, carriers, routes = await store.load()
+    version, carriers, routes, paces = await store.load()
     assert version == await store.version()
     assert carriers == [CarrierRow(carrier_id, "sim", "simulator", {"rate": 50, "hosts": ["a", "b"]}, False)]
     assert sorted(routes, key=lambda route: route.id) == [
         RouteRow(first, carrier_id, "", None, 0),
         RouteRow(second, carrier_id, "1202", account.id, 9),
     ]
+    assert paces == []
+
+
+async def test_a_pace_is_set_changed_and_removed(store: CountingStore, database: Database) -> None:
+    account = await AccountStore(database, utc_now).create("acme", "")
+    cache = CatalogCache(store)
+    await store.set_pace(account.id, "", 10)
+    await store.set_pace(account.id, "MyCorp", 0.5)
+    assert (await cache.now()).paces == {(account.id, ""): 10, (account.id, "MyCorp"): 0.5}
+    await store.set_pace(account.id, "", 20)
+    assert (await cache.now()).paces == {(account.id, ""): 20, (account.id, "MyCorp"): 0.5}
+    assert await store.remove_pace(account.id, "MyCorp")
+    assert not await store.remove_pace(account.id, "MyCorp")
+    assert (await cache.now()).paces == {(account.id, ""): 20}
+    assert cache.latest is await cache.now()
 
 
 async def test_names_of_carriers_are_taken_once_and_must_exist(store: CountingStore) -> None:

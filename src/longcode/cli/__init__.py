@@ -27,6 +27,7 @@ COMMANDS = {
     "import": "accounts:import_",
     "carrier": "carriers:carrier",
     "route": "routes:route",
+    "pace": "paces:pace",
     "message": "messages:message",
     "receipt": "messages:receipt",
     "inbound": "messages:inbound",

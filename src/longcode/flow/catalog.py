@@ -1,9 +1,10 @@
-"""Carriers and routes as one process knows them, kept until the catalogue's version moves on."""
+"""Carriers, routes and paces as one process knows them, kept until the catalogue's version moves on."""
 
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from longcode.domain.phone import digits_of
 from longcode.store.catalog import CarrierRow, CatalogStore, RouteRow
@@ -13,14 +14,16 @@ SIMULATOR_DRIVER = "simulator"
 
 @dataclass(frozen=True, slots=True)
 class Catalog:
-    """All carriers and routes at one version.
+    """All carriers, routes and paces at one version.
 
     routes are in the order in which they are tried: longest prefix, then highest priority.
+    paces: segments a second by (account, sender), as PaceRow has them.
     """
 
     version: int
     carriers: dict[int, CarrierRow]
     routes: tuple[RouteRow, ...]
+    paces: Mapping[tuple[int, str], float] = field(default_factory=dict)
 
     def route(self, account_id: int, recipient: str, *, simulator_only: bool = False) -> int | None:
         """The carrier for a recipient, or None while no route fits."""
@@ -40,6 +43,11 @@ class CatalogCache:
         self._latest = Catalog(-1, {}, ())
         self._loading = asyncio.Lock()
 
+    @property
+    def latest(self) -> Catalog:
+        """The catalogue as it was read last, without asking whether it is still so."""
+        return self._latest
+
     async def at(self, version: int) -> Catalog:
         """The catalogue at `version` or later."""
         if self._latest.version < version:
@@ -53,6 +61,11 @@ class CatalogCache:
         return await self.at(await self._store.version())
 
     async def _load(self) -> Catalog:
-        version, carriers, routes = await self._store.load()
+        version, carriers, routes, paces = await self._store.load()
         ordered = sorted(routes, key=lambda route: (-len(route.prefix), -route.priority, route.id))
-        return Catalog(version, {carrier.id: carrier for carrier in carriers}, tuple(ordered))
+        return Catalog(
+            version,
+            {carrier.id: carrier for carrier in carriers},
+            tuple(ordered),
+            {(pace.account_id, pace.sender): pace.segments_per_second for pace in paces},
+        )

@@ -1,4 +1,4 @@
-"""The catalogue: carriers and routes, and the version that every change moves on."""
+"""The catalogue: carriers, routes and paces, and the version that every change moves on."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import delete, insert, select, update
+from sqlalchemy.dialects.postgresql import insert as postgresql_insert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from longcode.domain.clock import Clock
@@ -36,14 +38,24 @@ class RouteRow:
     priority: int
 
 
+@dataclass(frozen=True, slots=True)
+class PaceRow:
+    """How fast an account may send, or one of its senders, in its canonical form; "": the account altogether."""
+
+    id: int
+    account_id: int
+    sender: str
+    segments_per_second: float
+
+
 async def bump_version(connection: AsyncConnection) -> None:
-    """Say that accounts, numbers, senders, carriers or routes changed; in the change's own transaction."""
+    """Say that accounts, numbers, senders, carriers, routes or paces changed; in the change's own transaction."""
     table = schema.catalog_version
     await connection.execute(update(table).values(version=table.c.version + 1))
 
 
 class CatalogStore:
-    """Carriers and routes."""
+    """Carriers, routes and paces."""
 
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database
@@ -55,9 +67,9 @@ class CatalogStore:
             version: int = (await connection.execute(select(schema.catalog_version.c.version))).scalar_one()
             return version
 
-    async def load(self) -> tuple[int, list[CarrierRow], list[RouteRow]]:
-        """Version, carriers and routes; the version is read first, so it is never newer than they are."""
-        carrier, route = schema.carrier.c, schema.route.c
+    async def load(self) -> tuple[int, list[CarrierRow], list[RouteRow], list[PaceRow]]:
+        """Version, carriers, routes and paces; the version is read first, so it is never newer than they are."""
+        carrier, route, pace = schema.carrier.c, schema.route.c, schema.pace.c
         async with self._database.read() as connection:
             version: int = (await connection.execute(select(schema.catalog_version.c.version))).scalar_one()
             # Routes before carriers: each route that was read then finds its carrier.
@@ -68,7 +80,17 @@ class CatalogStore:
             carriers = await connection.execute(
                 select(carrier.id, carrier.name, carrier.driver, carrier.settings, carrier.paused).order_by(carrier.id)
             )
-            return version, [CarrierRow(*row) for row in carriers], found
+            paces = await connection.execute(
+                select(pace.id, pace.account_id, pace.sender, pace.segments_per_second).order_by(
+                    pace.account_id, pace.sender
+                )
+            )
+            return (
+                version,
+                [CarrierRow(*row) for row in carriers],
+                found,
+                [PaceRow(*row) for row in paces],
+            )
 
     async def add_carrier(self, name: str, driver: str, settings: dict[str, Any]) -> int:
         """Add a carrier; its id. Raises Duplicate."""
@@ -120,6 +142,32 @@ class CatalogStore:
         """Drop a route; False where there is none. What waits for its carrier already still goes there."""
         async with self._database.write() as connection:
             gone = await connection.execute(delete(schema.route).where(schema.route.c.id == route_id))
+            if not gone.rowcount:
+                return False
+            await bump_version(connection)
+        return True
+
+    async def set_pace(self, account_id: int, sender: str, segments_per_second: float) -> None:
+        """Let an account, or one of its senders (as PaceRow has it), send at most so fast."""
+        table = schema.pace
+        async with self._database.write() as connection:
+            insert_ = sqlite_insert if self._database.is_sqlite else postgresql_insert
+            new = insert_(table).values(account_id=account_id, sender=sender, segments_per_second=segments_per_second)
+            await connection.execute(
+                new.on_conflict_do_update(
+                    index_elements=[table.c.account_id, table.c.sender],
+                    set_={"segments_per_second": new.excluded.segments_per_second},
+                )
+            )
+            await bump_version(connection)
+
+    async def remove_pace(self, account_id: int, sender: str) -> bool:
+        """Let it send as fast as it can; False where it could already."""
+        table = schema.pace.c
+        async with self._database.write() as connection:
+            gone = await connection.execute(
+                delete(schema.pace).where(table.account_id == account_id, table.sender == sender)
+            )
             if not gone.rowcount:
                 return False
             await bump_version(connection)
