@@ -6,6 +6,7 @@ import json
 import re
 import socket
 import sqlite3
+import stat
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import closing
@@ -171,15 +172,21 @@ def test_what_cannot_start_says_why_in_a_sentence(case: FaultCase, tmp_path: Pat
     assert "Traceback" not in done.stderr
 
 
-def test_a_port_in_use_is_told_and_the_secret_is_not_lost(tmp_path: Path) -> None:
+def test_a_port_in_use_is_told_before_anything_is_made(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         done = run_cli("up", "--port", str(port), "--data", str(tmp_path), status=None)
     assert done.returncode not in (0, -15)
-    assert "address already in use" in done.stderr
+    assert "Address already in use" in done.stderr
     assert "Longcode listens" not in done.stderr
     assert "Traceback" not in done.stderr
-    assert SHOWN_SECRET.search(done.stderr)
+    assert not SHOWN_SECRET.search(done.stderr)
+    assert not (tmp_path / "longcode.db").exists()
+
+
+def test_the_files_of_messages_are_their_owners_alone(tmp_path: Path) -> None:
+    run_cli("migrate", env={"LONGCODE_DATA": str(tmp_path / "data")}, folder=tmp_path)
+    assert stat.S_IMODE((tmp_path / "data" / "longcode.db").stat().st_mode) == 0o600
 
 
 def test_a_head_that_goes_on_for_ever_is_refused(running: Running) -> None:

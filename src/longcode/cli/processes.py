@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import os
 import signal
 from pathlib import Path
+from socket import socket
 from typing import TypeVar
 
 import click
@@ -14,7 +16,7 @@ from uvicorn.supervisors.multiprocess import Multiprocess
 from longcode import log
 from longcode.bootstrap import Product, open_database, open_expiring, running
 from longcode.cli.embedded import is_embedded, make_folder, only_one, settings_with
-from longcode.cli.server import Server
+from longcode.cli.server import Server, listen_on
 from longcode.cli.session import check_schema, data_option, opened, run
 from longcode.cli.waiting import patiently, wait_option
 from longcode.domain.clock import utc_now
@@ -24,7 +26,7 @@ from longcode.engine.wake import background, listen
 from longcode.errors import ConfigurationError, Duplicate, LongcodeError, NotFound, StorageDown
 from longcode.expiring.redis import RedisExpiring
 from longcode.flow.catalog import SIMULATOR_DRIVER
-from longcode.flow.identity import hash_secret, new_secret
+from longcode.flow.identity import hash_secret, matches, new_secret
 from longcode.settings import Settings
 from longcode.store.migrate import migrate as migrate_database
 from longcode.web.app import application
@@ -40,6 +42,8 @@ DEMO_NUMBERS = ("12025550101", "12025550102", "12025550103")
 SIMULATOR_PRIORITY = -1000
 
 NOT_STARTED = 3
+# The umask of files that hold messages.
+OWNER_ALONE = 0o077
 
 
 @click.command()
@@ -53,11 +57,13 @@ def up(host: str, port: int, data: Path | None) -> None:
     if implicit:
         settings = settings.model_copy(update={"anonymous_account": DEMO})
     log.configure(settings.log_level)
-    with only_one(settings.data):
-        run(_up(settings, host, port, implicit_anonymous=implicit))
+    os.umask(OWNER_ALONE)
+    # The port first: a process that cannot listen must not touch the database or a carrier.
+    with only_one(settings.data), listen_on(host, port) as listener:
+        run(_up(settings, listener, implicit_anonymous=implicit))
 
 
-async def _up(settings: Settings, host: str, port: int, *, implicit_anonymous: bool) -> None:
+async def _up(settings: Settings, listener: socket, *, implicit_anonymous: bool) -> None:
     database = open_database(settings)
     await migrate_database(database)
     await database.close()
@@ -72,12 +78,9 @@ async def _up(settings: Settings, host: str, port: int, *, implicit_anonymous: b
         # A database of its own has nobody else to run its links.
         drivers = WORKER_DRIVERS | LINK_DRIVERS if is_embedded(settings) else WORKER_DRIVERS
         async with working(product, runner, drivers=drivers):
-            server = Server(
-                config(application(product, implicit_anonymous=implicit_anonymous), host=host, port=port),
-                greeting="Longcode listens on",
-            )
-            server.config.lifespan = "off"
-            await server.serve()
+            app = application(product, implicit_anonymous=implicit_anonymous)
+            server = Server(config(app, lifespan="off"), greeting="Longcode listens on")
+            await server.serve(sockets=[listener])
             if not server.started:
                 raise SystemExit(NOT_STARTED)
 
@@ -90,6 +93,8 @@ async def _seed(product: Product) -> str | None:
     try:
         account = await product.accounts.create(DEMO, hash_secret(secret))
     except Duplicate:
+        if given is not None:
+            await _warn_of_another_secret(product, secret)
         return None
     await product.accounts.add_sender_id(account.id, DEMO_SENDER)
     for number in DEMO_NUMBERS:
@@ -98,6 +103,12 @@ async def _seed(product: Product) -> str | None:
         except Duplicate:
             continue
     return secret
+
+
+async def _warn_of_another_secret(product: Product, secret: str) -> None:
+    found = await product.accounts.secret(DEMO)
+    if found is not None and not matches(found.secret_hash, secret):
+        click.echo(f"Account {DEMO} exists and has another secret; LONGCODE_DEMO_SECRET changes nothing", err=True)
 
 
 async def _seed_simulator(product: Product) -> None:
@@ -228,6 +239,7 @@ def migrate(wait_seconds: int, data: Path | None) -> None:
     settings = settings_with(data)
     log.configure(settings.log_level)
     if is_embedded(settings):
+        os.umask(OWNER_ALONE)
         make_folder(settings.data)
 
     async def move() -> tuple[str | None, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 from collections.abc import Iterator
@@ -10,7 +11,24 @@ from contextlib import contextmanager
 import click
 import uvicorn
 
+from longcode.errors import ConfigurationError
+from longcode.web.server import BACKLOG
+
 ENDINGS = (signal.SIGINT, signal.SIGTERM)
+
+
+@contextmanager
+def listen_on(host: str, port: int) -> Iterator[socket.socket]:
+    """A listening socket. Raises ConfigurationError where the address cannot be had."""
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        listener = socket.create_server(address, family=family, backlog=BACKLOG)
+    except OSError as error:
+        raise ConfigurationError(
+            [f"cannot listen on {host}:{port}: {os.strerror(error.errno) if error.errno else error}"]
+        ) from error
+    with listener:
+        yield listener
 
 
 class Server(uvicorn.Server):

@@ -12,6 +12,7 @@ from longcode.wire.sending import LINGER_BYTES, LINGER_SECONDS
 HEAD_LIMIT_BYTES = 64 * 1024
 KEEP_ALIVE_SECONDS = 75
 DRAIN_SECONDS = 20
+BACKLOG = 2048
 TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 
 
@@ -60,21 +61,18 @@ class BoundedProtocol(HttpToolsProtocol):
             self.transport.close()
 
 
-def config(app: Any, *, host: str, port: int, **more: Any) -> uvicorn.Config:
+def config(app: Any, **more: Any) -> uvicorn.Config:
     """The settings of every HTTP server of the product."""
     return uvicorn.Config(
         app,
-        host=host,
-        port=port,
         http=BoundedProtocol,
         loop="uvloop",
-        lifespan="on",
         log_config=None,
         access_log=False,
         server_header=False,
         proxy_headers=False,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=DRAIN_SECONDS,
-        backlog=2048,
-        **more,
+        backlog=BACKLOG,
+        **{"lifespan": "on", **more},
     )
