@@ -20,6 +20,7 @@ from longcode.flow.intake import Intake
 from longcode.flow.jobs import Kick
 from longcode.flow.mailbox import Mailbox
 from longcode.flow.receipt import Receipts
+from longcode.flow.settlement import Settlement
 from longcode.flow.stops import Stops
 from longcode.settings import Settings
 from longcode.store.accounts import AccountStore
@@ -106,9 +107,8 @@ async def running(settings: Settings, *, kick: Kick = ignore_kick, clock: Clock 
         catalog_store = CatalogStore(database, clock)
         catalog = CatalogCache(catalog_store)
         intake_store = IntakeStore(database)
-        intake = Intake(
-            store=intake_store, expiring=expiring, catalog=catalog, clock=clock, kick=kick, limit=settings.intake_limit
-        )
+        settlement = Settlement(store=intake_store, expiring=expiring, catalog=catalog, clock=clock, kick=kick)
+        intake = Intake(settlement, limit=settings.intake_limit)
         accounts = AccountStore(database, clock)
         verifier = Verifier(accounts, now=time.monotonic)
         stack.callback(verifier.close)

@@ -16,7 +16,8 @@ from longcode.domain.message import Direction, Medium, Message, Status
 from longcode.errors import IntakeFull, KeyReused, LimitReached, NotWhitelisted, StorageDown, Unavailable
 from longcode.expiring.port import Pair, Question
 from longcode.flow.catalog import Catalog
-from longcode.flow.intake import BATCH_CALLS, Entered, Entry, Judged
+from longcode.flow.intake import BATCH_CALLS
+from longcode.flow.settlement import Entered, Entry, Judged
 from longcode.store import schema
 from longcode.store.database import Database
 from longcode.store.intake import Known, Lookups, NewMessage

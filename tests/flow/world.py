@@ -23,6 +23,7 @@ from longcode.flow.catalog import CatalogCache
 from longcode.flow.inbound import Inbound
 from longcode.flow.intake import Intake
 from longcode.flow.mailbox import Mailbox
+from longcode.flow.settlement import Settlement
 from longcode.flow.stops import Stops
 from longcode.store import schema
 from longcode.store.accounts import AccountStore
@@ -234,9 +235,8 @@ async def open_world(
     kicked: list[str] = []
     catalog_store = CatalogStore(database, clock)
     catalog = CatalogCache(catalog_store)
-    intake = Intake(
-        store=store, expiring=expiring, catalog=catalog, clock=clock, kick=kicked.append, limit=intake_limit
-    )
+    settlement = Settlement(store=store, expiring=expiring, catalog=catalog, clock=clock, kick=kicked.append)
+    intake = Intake(settlement, limit=intake_limit)
     intake.start()
     try:
         yield World(

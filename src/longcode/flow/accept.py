@@ -18,8 +18,9 @@ from longcode.encoding import segments
 from longcode.errors import InvalidField, KeyReused, LongcodeError, NotOwned, NotWhitelisted, OptedOut, Refused
 from longcode.expiring.port import Pair, Question
 from longcode.flow.catalog import Catalog
-from longcode.flow.intake import Entered, Entry, Intake, Judged
+from longcode.flow.intake import Intake
 from longcode.flow.keywords import is_stop_request
+from longcode.flow.settlement import Entered, Entry, Judged
 from longcode.store.intake import IntakeStore, Known, Lookups, NewMessage, Owner
 
 VALIDITY = timedelta(days=1)

@@ -26,8 +26,9 @@ from longcode.encoding.segments import Encoding
 from longcode.errors import NotOwned, Unavailable
 from longcode.expiring.port import Pair, Question
 from longcode.flow.catalog import Catalog
-from longcode.flow.intake import Entry, Intake, Judged
+from longcode.flow.intake import Intake
 from longcode.flow.keywords import is_stop_request
+from longcode.flow.settlement import Entry, Judged
 from longcode.store.arrivals import DELIVERIES, PARTIAL, ArrivalStore, Finished, Unowned
 from longcode.store.intake import Known, Lookups, NewMessage, Owner
 from longcode.store.part_sets import PartSet, Piece

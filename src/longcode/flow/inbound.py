@@ -13,8 +13,9 @@ from longcode.errors import NotOwned
 from longcode.expiring.port import Pair, Question
 from longcode.flow.accept import new_message
 from longcode.flow.catalog import Catalog
-from longcode.flow.intake import Entered, Entry, Intake, Judged
+from longcode.flow.intake import Intake
 from longcode.flow.keywords import is_stop_request
+from longcode.flow.settlement import Entered, Entry, Judged
 from longcode.store.intake import Known, Lookups, NewMessage
 
 

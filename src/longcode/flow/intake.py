@@ -2,82 +2,20 @@
 
 Each caller is answered only after the commit that holds its message. At most one commit is in
 flight in a process, so batches form by themselves under load and a lone call waits for nobody.
-The steps of a batch are the body of `_settle`; read it first.
+What is done with a batch is in `longcode.flow.settlement`.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import timedelta
-from uuid import UUID
+from dataclasses import dataclass
 
 from longcode import log
-from longcode.domain.clock import Clock
-from longcode.domain.message import Message
-from longcode.errors import (
-    IntakeFull,
-    KeyReused,
-    LimitReached,
-    LongcodeError,
-    OptedOut,
-    Refused,
-    StorageDown,
-    Unavailable,
-)
-from longcode.expiring.port import Expiring, Question, Verdict
-from longcode.flow.catalog import Catalog, CatalogCache
-from longcode.flow.jobs import Kick, dispatch_job
-from longcode.store.intake import IntakeStore, KeyClaim, Known, Lookups, NewMessage, is_taken_name
+from longcode.errors import IntakeFull, LongcodeError, Refused
+from longcode.flow.settlement import Entered, Entry, Pending, Settlement
 
 BATCH_CALLS = 256
-INSERT_TRIES = 3
-MAILBOX_TIES = 20
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Judged:
-    """What the rules say of one call, with everything known but the expiring state.
-
-    refused_first comes before STOP, refused after it; so the order of errors is the contract's.
-    needs_expiring: without the expiring state this call may not be answered. Otherwise it is
-    accepted all the same, because dispatch asks again before anything is sent.
-    """
-
-    messages: tuple[NewMessage, ...] = ()
-    refused_first: LongcodeError | None = None
-    refused: LongcodeError | None = None
-    question: Question | None = None
-    needs_expiring: bool = False
-
-
-Judge = Callable[[Known, Catalog], Judged]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
-    """One call on its way in.
-
-    key: its idempotency key, unique in the account; None where a repeat is a new message.
-    fingerprint: what the key must come back with.
-    ask: adds what must be known before `judge` can speak.
-    """
-
-    account_id: int
-    key: str | None = None
-    fingerprint: bytes = b""
-    ask: Callable[[Lookups], None]
-    judge: Judge
-
-
-@dataclass(frozen=True, slots=True)
-class Entered:
-    """A stored message. replayed: an earlier call with this key stored it."""
-
-    message: Message
-    replayed: bool
 
 
 @dataclass(slots=True)
@@ -90,46 +28,16 @@ class Counts:
     refused: int = 0
 
 
-@dataclass(slots=True, eq=False)
-class _Pending:
-    entry: Entry
-    answer: asyncio.Future[Entered]
-    judged: Judged = field(default_factory=Judged)
-    counted: bool = False
-
-    @property
-    def name(self) -> tuple[int, str] | None:
-        return None if self.entry.key is None else (self.entry.account_id, self.entry.key)
-
-    def refuse(self, error: BaseException) -> None:
-        if not self.answer.done():
-            self.answer.set_exception(error)
-
-    def accept(self, message: Message, *, replayed: bool) -> None:
-        if not self.answer.done():
-            self.answer.set_result(Entered(message, replayed))
-
-
 class Intake:
-    """The one door into the store. `start` it, `enter` calls, `close` it: close drains."""
+    """The one door into the store. `start` it, `enter` calls, `close` it: close drains.
 
-    def __init__(
-        self,
-        *,
-        store: IntakeStore,
-        expiring: Expiring,
-        catalog: CatalogCache,
-        clock: Clock,
-        kick: Kick,
-        limit: int,
-    ) -> None:
-        self._store = store
-        self._expiring = expiring
-        self._catalog = catalog
-        self._clock = clock
-        self._kick = kick
+    limit: how many calls may wait.
+    """
+
+    def __init__(self, settlement: Settlement, *, limit: int) -> None:
+        self._settlement = settlement
         self._limit = limit
-        self._waiting: deque[_Pending] = deque()
+        self._waiting: deque[Pending] = deque()
         self._arrived = asyncio.Event()
         self._closing = False
         self._task: asyncio.Task[None] | None = None
@@ -159,7 +67,7 @@ class Intake:
         """
         if self._closing or len(self._waiting) >= self._limit:
             raise IntakeFull
-        pending = _Pending(entry, asyncio.get_running_loop().create_future())
+        pending = Pending(entry, asyncio.get_running_loop().create_future())
         self._waiting.append(pending)
         self._arrived.set()
         return await pending.answer
@@ -172,11 +80,11 @@ class Intake:
                 continue
             await self._settle_or_split(self._next_batch())
 
-    def _next_batch(self) -> list[_Pending]:
+    def _next_batch(self) -> list[Pending]:
         """The next calls; of twins with one key only the first, the others wait for its verdict."""
-        batch: list[_Pending] = []
+        batch: list[Pending] = []
         names: set[tuple[int, str]] = set()
-        twins: list[_Pending] = []
+        twins: list[Pending] = []
         while self._waiting and len(batch) < BATCH_CALLS:
             pending = self._waiting.popleft()
             if pending.name is not None and pending.name in names:
@@ -188,10 +96,11 @@ class Intake:
         self._waiting.extendleft(reversed(twins))
         return batch
 
-    async def _settle_or_split(self, batch: list[_Pending]) -> None:
+    async def _settle_or_split(self, batch: list[Pending]) -> None:
         """Settle a batch; where one call spoils it, settle each alone so that only that one fails."""
         try:
-            await self._settle(batch)
+            await self._settlement.settle(batch)
+            self._count(batch)
         except LongcodeError as error:
             for pending in batch:
                 pending.refuse(error)
@@ -204,25 +113,7 @@ class Intake:
                 for pending in left:
                     await self._settle_or_split([pending])
 
-    async def _settle(self, batch: list[_Pending]) -> None:
-        """One batch, step by step."""
-        known = await self._look_up(_lookups(batch))
-        catalog = await self._catalog.at(known.catalog_version)
-        fresh = await self._answer_replays(batch, known)
-        allowed = self._judge(fresh, known, catalog)
-        admitted = await self._ask_expiring(allowed)
-        await self._insert(admitted)
-        self._count(batch)
-
-    async def _look_up(self, lookups: Lookups) -> Known:
-        """Answer the look-ups; once more where the connection was one that the server had closed unnoticed."""
-        try:
-            return await self._store.preflight(lookups)
-        except StorageDown as error:
-            self._log.warning("look-ups are run again", error=str(error))
-            return await self._store.preflight(lookups)
-
-    def _count(self, batch: list[_Pending]) -> None:
+    def _count(self, batch: list[Pending]) -> None:
         self.counts.batches += 1
         for pending in batch:
             error = pending.answer.exception() if pending.answer.done() and not pending.answer.cancelled() else None
@@ -232,196 +123,3 @@ class Intake:
                 replayed = pending.answer.result().replayed
                 self.counts.replayed += replayed
                 self.counts.stored += not replayed
-
-    async def _answer_replays(self, batch: list[_Pending], known: Known) -> list[_Pending]:
-        """Answer the calls whose key is known; the others."""
-        replays = [pending for pending in batch if pending.name in known.keys]
-        if not replays:
-            return batch
-        stored = {pending.name: known.keys[pending.name] for pending in replays if pending.name is not None}
-        messages = await self._store.messages([key.message_id for key in stored.values()])
-        for pending in replays:
-            assert pending.name is not None
-            key = stored[pending.name]
-            _answer_replay(pending, key.fingerprint, messages[key.message_id])
-        return [pending for pending in batch if pending.name not in known.keys]
-
-    def _judge(self, batch: list[_Pending], known: Known, catalog: Catalog) -> list[_Pending]:
-        """Ask each call's own rules; those that may go on. A caller who left is asked nothing."""
-        allowed = []
-        for pending in batch:
-            if pending.answer.done():
-                continue
-            try:
-                pending.judged = pending.entry.judge(known, catalog)
-            except LongcodeError as error:
-                pending.refuse(error)
-                continue
-            if pending.judged.refused_first is not None:
-                pending.refuse(pending.judged.refused_first)
-            else:
-                allowed.append(pending)
-        return allowed
-
-    async def _ask_expiring(self, batch: list[_Pending]) -> list[_Pending]:
-        """Ask and count in the expiring state, one round trip; those that may be stored."""
-        asking = [pending for pending in batch if pending.judged.question is not None]
-        verdicts: dict[_Pending, Verdict] = {}
-        if asking:
-            try:
-                answers = await self._expiring.settle([pending.judged.question or Question() for pending in asking])
-                verdicts = dict(zip(asking, answers, strict=True))
-            except StorageDown as error:
-                self._log.warning("expiring state is down", error=str(error))
-                for pending in asking:
-                    if pending.judged.needs_expiring:
-                        pending.refuse(error)
-                batch = [pending for pending in batch if pending not in asking or not pending.judged.needs_expiring]
-        admitted = []
-        for pending in batch:
-            verdict = verdicts.get(pending, Verdict())
-            refusal = _refusal(pending.judged, verdict)
-            if refusal is not None:
-                pending.refuse(refusal)
-                continue
-            # From here on the call is stored though its caller may have left: it was counted.
-            question = pending.judged.question
-            pending.counted = pending in verdicts and question is not None and question.count
-            admitted.append(pending)
-        return admitted
-
-    async def _insert(self, batch: list[_Pending]) -> None:
-        """Store the batch in one transaction, answer each call, wake the carriers."""
-        if not batch:
-            return
-        batch.sort(key=_lock_order)
-        claims = [claim for pending in batch if (claim := self._claim(pending)) is not None]
-        messages = [new for pending in batch for new in pending.judged.messages]
-        try:
-            claimed = await self._insert_surely(messages, claims)
-        except StorageDown as error:
-            # Nothing is given back: the commit may have gone through, and a count may be too high, never too low.
-            for pending in batch:
-                pending.refuse(error)
-            return
-        except Exception as error:
-            await self._insert_each_alone(batch, error)
-            return
-        lost = [pending for pending in batch if pending.entry.key is not None and _id(pending) not in claimed]
-        for pending in batch:
-            if pending not in lost:
-                pending.accept(pending.judged.messages[0].message, replayed=False)
-        self._kick_carriers(messages)
-        await self._read_back(lost)
-
-    async def _insert_surely(self, messages: Sequence[NewMessage], claims: Sequence[KeyClaim]) -> set[UUID]:
-        """Insert; after a lost connection once more with the same ids, which cannot store twice."""
-        for attempt in range(1, INSERT_TRIES):
-            try:
-                return await self._store.insert(messages, claims)
-            except StorageDown as error:
-                self._log.warning("insert is run again", attempt=attempt, error=str(error))
-        return await self._store.insert(messages, claims)
-
-    async def _insert_each_alone(self, batch: list[_Pending], error: Exception) -> None:
-        if len(batch) > 1:
-            for pending in batch:
-                await self._insert([pending])
-            return
-        (pending,) = batch
-        if is_taken_name(error) and self._move_on(pending):
-            await self._insert([pending])
-            return
-        await self._give_back(batch)
-        self._log.error("a call could not be stored", exc_info=error)
-        pending.refuse(error)
-
-    @staticmethod
-    def _move_on(pending: _Pending) -> bool:
-        """Shift a mailbox instant that another process took by a microsecond; False: that is not it."""
-        latest = pending.judged.messages[0].message.created_at + timedelta(microseconds=MAILBOX_TIES)
-        if not any(new.boxed_at is not None and new.boxed_at <= latest for new in pending.judged.messages):
-            return False
-        moved = tuple(
-            replace(new, boxed_at=new.boxed_at and new.boxed_at + timedelta(microseconds=1))
-            for new in pending.judged.messages
-        )
-        pending.judged = replace(pending.judged, messages=moved)
-        return True
-
-    async def _read_back(self, lost: list[_Pending]) -> None:
-        """Answer the calls whose key another process claimed first, or an insert of ours that seemed lost."""
-        for pending in lost:
-            try:
-                await self._answer_loser(pending)
-            except Unavailable as error:
-                await self._give_back([pending])
-                pending.refuse(error)
-
-    async def _answer_loser(self, pending: _Pending) -> None:
-        assert pending.entry.key is not None
-        key = await self._store.stored_key(pending.entry.account_id, pending.entry.key)
-        messages = {} if key is None else await self._store.messages([key.message_id])
-        if key is None or key.message_id not in messages:
-            raise Unavailable("the call's key was lost to a neighbour that is gone")
-        if key.message_id == _id(pending):
-            pending.accept(messages[key.message_id], replayed=False)
-            return
-        await self._give_back([pending])
-        _answer_replay(pending, key.fingerprint, messages[key.message_id])
-
-    async def _give_back(self, batch: Iterable[_Pending]) -> None:
-        """Uncount calls that failed after they were counted."""
-        questions = [p.judged.question for p in batch if p.counted and p.judged.question is not None]
-        if not questions:
-            return
-        try:
-            await self._expiring.give_back(questions)
-        except StorageDown as error:
-            self._log.warning("counts could not be given back", calls=len(questions), error=str(error))
-
-    def _kick_carriers(self, messages: Sequence[NewMessage]) -> None:
-        for carrier_id in {new.carrier_id for new in messages if new.queued and new.carrier_id is not None}:
-            self._kick(dispatch_job(carrier_id))
-
-    def _claim(self, pending: _Pending) -> KeyClaim | None:
-        if pending.name is None:
-            return None
-        account_id, key = pending.name
-        return KeyClaim(account_id, key, pending.entry.fingerprint, _id(pending), self._clock())
-
-
-def _refusal(judged: Judged, verdict: Verdict) -> LongcodeError | None:
-    """Why a call may not be stored: STOP before its own refusal, the limit last."""
-    if verdict.stopped:
-        return OptedOut("the recipient asked this sender to stop", durable=False)
-    if judged.refused is not None:
-        return judged.refused
-    if verdict.over_limit_seconds:
-        return LimitReached("the sender's limit is reached", retry_after_seconds=verdict.over_limit_seconds)
-    return None
-
-
-def _lookups(batch: Iterable[_Pending]) -> Lookups:
-    lookups = Lookups()
-    for pending in batch:
-        if pending.name is not None:
-            lookups.keys.add(pending.name)
-        pending.entry.ask(lookups)
-    return lookups
-
-
-def _lock_order(pending: _Pending) -> tuple[int, str]:
-    """All processes claim keys in one order, so that no two wait for each other."""
-    return pending.entry.account_id, pending.entry.key or ""
-
-
-def _id(pending: _Pending) -> UUID:
-    return pending.judged.messages[0].call_id
-
-
-def _answer_replay(pending: _Pending, fingerprint: bytes, message: Message) -> None:
-    if fingerprint != pending.entry.fingerprint:
-        pending.refuse(KeyReused("the key was used with another body"))
-    else:
-        pending.accept(message, replayed=True)

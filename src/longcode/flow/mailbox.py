@@ -10,7 +10,8 @@ from longcode.domain.message import Direction, Medium, Status
 from longcode.errors import NotFound
 from longcode.flow.accept import new_message
 from longcode.flow.catalog import Catalog
-from longcode.flow.intake import Entered, Entry, Intake, Judged
+from longcode.flow.intake import Intake
+from longcode.flow.settlement import Entered, Entry, Judged
 from longcode.store.intake import Known, Lookups, NewMessage
 
 
