@@ -19,7 +19,7 @@ from tests.processes import free_port
 
 NGINX = ROOT / "deploy" / "nginx.conf"
 SECRETS = ROOT / "deploy" / "secrets.sh"
-OURS = ("migrate", "serve", "worker")
+OURS = ("migrate", "serve", "worker", "link")
 
 # What of each format these files may use: Compose 1.25 stops at a key that its format does not have.
 BOTH = frozenset(
@@ -97,6 +97,7 @@ def test_the_services_of_a_deployment_are_there(file: File) -> None:
     assert {"postgres", "valkey", *OURS} <= set(file.services)
     assert file.services["serve"].command[:2] == ("longcode", "serve")
     assert file.services["worker"].command[:2] == ("longcode", "worker")
+    assert file.services["link"].command[:2] == ("longcode", "link")
 
 
 @each_file
@@ -209,6 +210,7 @@ def test_production_publishes_nothing_but_nginx_with_tls() -> None:
     assert read(PRODUCTION)["networks"]["data"] == {"internal": True}
     for name in ("postgres", "valkey"):
         assert found[name].raw["networks"] == ["data"], name
+    assert {name for name, service in found.items() if "carriers" in service.raw["networks"]} == {"link"}
 
 
 def test_production_has_its_secrets_in_files_that_the_script_makes(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """The deployments run: the very commands and environments of the Compose files, without Docker.
 
-Only what containers change is changed: the addresses of `postgres` and `valkey`, the port of `serve`, and the
-folder of the secrets.
+Only what containers change is changed: the addresses of `postgres` and `valkey`, the port of `serve`, the shared
+volume, and the folder of the secrets.
 """
 
 from __future__ import annotations
@@ -31,6 +31,8 @@ from tests.services.valkey import valkey
 # In the container; on this machine it may be taken.
 SERVE_PORT = re.compile(r"\b8080\b")
 MESSAGE = {"sender_id": "MyCorp", "recipient": "12025550155", "text": "Hello from a deployment"}
+ABROAD = {**MESSAGE, "recipient": "447700900155"}
+CARRIER_PASSWORD = "not-a-password"
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +117,8 @@ def native(file: Path, folder: Path, *, secrets: Path | None, password: str) -> 
             "@postgres:5432/": f"@127.0.0.1:{database.port}/",
             "//valkey:6379/": f"//127.0.0.1:{state.port}/",
         }
-        more = {}
+        # The volume of the development file; production has a key file instead.
+        more = {"LONGCODE_DATA": str(folder / "volume")}
         if secrets is not None:
             changed["/run/secrets/"] = f"{secrets}/"
             more["LONGCODE_SECRETS"] = str(secrets)
@@ -137,9 +140,9 @@ async def _prepare(url: str, password: str) -> None:
 
 @contextmanager
 def running(deployment: Native) -> Iterator[None]:
-    """`serve` and `worker` started before there is a schema, then `migrate`; at the end both drain."""
-    serve, worker = deployment.process("serve"), deployment.process("worker")
-    started = (serve, worker)
+    """`serve`, `worker` and `link` started before there is a schema, then `migrate`; at the end all drain."""
+    serve, worker, link = (deployment.process(name) for name in ("serve", "worker", "link"))
+    started = (serve, worker, link)
     try:
         for process in started:
             process.launch()
@@ -147,6 +150,7 @@ def running(deployment: Native) -> Iterator[None]:
         deployment.once("migrate")
         wait_until(lambda: deployment.is_healthy("serve"), 60, 0.2, what="a healthy serve")
         wait_until(lambda: "Longcode works" in worker.output(), 30, what="a working worker")
+        wait_until(lambda: "Longcode links" in link.output(), 30, what="a working link")
         assert deployment.ask("GET", "/readyz").status == 200
         yield
         for process in started:
@@ -161,16 +165,31 @@ def running(deployment: Native) -> Iterator[None]:
             process.kill()
 
 
-def delivered(deployment: Native, headers: Mapping[str, str]) -> None:
-    """Send a message and see it delivered by the worker."""
-    keyed = {**headers, "Idempotency-Key": "send_msg:deployment-1"}
-    first = deployment.ask("POST", "/api/messages/", MESSAGE, keyed)
+@contextmanager
+def smsc(folder: Path) -> Iterator[tuple[int, Path]]:
+    """An SMSC that insists on the carrier's password: its port, and the file of what it took, a line each."""
+    port, log = free_port(), folder / "smsc.log"
+    given = ["--port", str(port), "--log", str(log), "--script", json.dumps({"password": CARRIER_PASSWORD})]
+    process = Process(
+        [sys.executable, "-m", "tests.smpp.smsc", *given],
+        folder=folder / "smsc",
+        env=clean_environment({"PYTHONPATH": str(ROOT)}),
+    )
+    with process:
+        wait_until(process.output, what="an SMSC that listens")
+        yield port, log
+
+
+def delivered(deployment: Native, headers: Mapping[str, str], message: Mapping[str, str] = MESSAGE) -> None:
+    """Send a message and see it delivered."""
+    keyed = {**headers, "Idempotency-Key": f"send_msg:deployment-{message['recipient']}"}
+    first = deployment.ask("POST", "/api/messages/", message, keyed)
     assert first.status == 201, first
     path = f"/api/messages/{first.json['id']}/"
     wait_until(
         lambda: deployment.ask("GET", path, headers=headers).json["status"] == "DELIVERED", 20, what="a delivery"
     )
-    again = deployment.ask("POST", "/api/messages/", MESSAGE, keyed)
+    again = deployment.ask("POST", "/api/messages/", message, keyed)
     assert (again.status, again.json["id"]) == (200, first.json["id"])
 
 
@@ -183,6 +202,25 @@ def test_development_serves_callers_without_credentials_as_demo(tmp_path: Path) 
         assert (own.status, own.json["count"]) == (200, 3)
         assert deployment.ask("GET", "/api/numbers", headers=basic("demo", "wrong")).status == 401
         assert "exists already" in deployment.once("migrate"), "a second start changes nothing"
+
+
+def test_link_sends_by_a_carrier_whose_password_another_process_sealed(tmp_path: Path) -> None:
+    with (
+        native(DEVELOPMENT, tmp_path, secrets=None, password="longcode") as deployment,
+        running(deployment),
+        smsc(tmp_path) as (port, log),
+    ):
+        environment = deployment.environment("serve")
+        settings = ("host=127.0.0.1", f"port={port}", "system_id=corp", f"password={CARRIER_PASSWORD}")
+        run_cli("carrier", "add", "abroad", "--driver", "smpp", *settings, env=environment)
+        run_cli("route", "add", "--carrier", "abroad", "--prefix", "44", env=environment)
+        demo = services(DEVELOPMENT)["serve"].environment["LONGCODE_DEMO_SECRET"]
+        delivered(deployment, basic("demo", demo), ABROAD)
+        taken = [json.loads(line) for line in log.read_text().splitlines()]
+        assert [(one["system_id"], one["destination"]) for one in taken] == [("corp", ABROAD["recipient"])]
+        delivered(deployment, {}, {**ABROAD, "recipient": "447700900156"})
+        assert len(log.read_text().splitlines()) == 1, "callers without credentials reach the simulator only"
+        assert deployment.is_healthy("link")
 
 
 def test_production_asks_everybody_for_credentials(tmp_path: Path) -> None:
@@ -206,7 +244,7 @@ def test_production_asks_everybody_for_credentials(tmp_path: Path) -> None:
         assert password not in "".join(log.read_text() for log in tmp_path.rglob("*.log"))
 
 
-@pytest.mark.parametrize("command", [("migrate",), ("serve",), ("worker",)], ids=" ".join)
+@pytest.mark.parametrize("command", [("migrate",), ("serve",), ("worker",), ("link",)], ids=" ".join)
 def test_waiting_ends_with_the_reason_where_no_database_comes(command: tuple[str, ...]) -> None:
     nowhere = {"LONGCODE_DATABASE_URL": f"postgresql://longcode@127.0.0.1:{free_port()}/longcode"}
     done = run_cli(*command, "--wait", "1", env=nowhere, status=1)
