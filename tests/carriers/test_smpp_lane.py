@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from longcode.domain.clock import mint_id, utc_now
 from longcode.domain.message import Status
 from longcode.engine.local import LocalRunner, Work
 from longcode.flow.dispatch import Dispatch, Means
+from longcode.flow.pacing import Paces
 from longcode.flow.receipt import Receipts
 from longcode.store.receipts import ReceiptStore
 from longcode.store.strays import StrayStore
@@ -98,7 +100,13 @@ async def lane(world: World, carrier_id: int, port: int, **changes: Any) -> Asyn
         random=random,
     )
     means = Means(
-        outbox=world.outbox, stops=world.stops, receipts=receipts, clock=utc_now, mint_id=mint_id, random=random
+        outbox=world.outbox,
+        stops=world.stops,
+        paces=Paces(expiring=world.expiring, catalog=world.catalog, now=time.monotonic),
+        receipts=receipts,
+        clock=utc_now,
+        mint_id=mint_id,
+        random=random,
     )
     dispatch = Dispatch(means, _One(driver))
 

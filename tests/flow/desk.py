@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -14,11 +15,12 @@ from sqlalchemy import select
 
 from longcode.carriers.port import Accepted, Answered, Capacity, Outcome, Submission
 from longcode.domain.account import Account
-from longcode.domain.clock import mint_id
+from longcode.domain.clock import Clock, mint_id, utc_now
 from longcode.domain.message import Status
 from longcode.encoding.segments import Encoding, Segment, split
 from longcode.errors import StorageDown
 from longcode.flow.dispatch import Dispatch, Means
+from longcode.flow.pacing import Paces
 from longcode.flow.receipt import Receipts
 from longcode.store import schema
 from longcode.store.database import Database
@@ -41,6 +43,7 @@ class ScriptedDriver:
     database: Database
     answer: Answer = accept
     deduplicates: bool = False
+    segments_per_second: float = 0.0
     room: int = 100
     submitted: list[Submission] = field(default_factory=list)
     on_record: list[bool] = field(default_factory=list)
@@ -126,9 +129,9 @@ class Desk:
 
 
 @asynccontextmanager
-async def open_desk(database_url: str) -> AsyncIterator[Desk]:
+async def open_desk(database_url: str, *, clock: Clock = utc_now) -> AsyncIterator[Desk]:
     """A Desk whose account may send as MyCorp."""
-    async with open_world(database_url) as world:
+    async with open_world(database_url, clock=clock) as world:
         account = await world.account()
         await world.accounts.add_sender_id(account.id, "MyCorp")
         carrier_id = await world.route()
@@ -140,6 +143,7 @@ async def open_desk(database_url: str) -> AsyncIterator[Desk]:
         means = Means(
             outbox=outbox,
             stops=world.stops,
+            paces=Paces(expiring=world.expiring, catalog=world.catalog, now=time.monotonic),
             receipts=receipts,
             clock=world.clock,
             mint_id=mint_id,

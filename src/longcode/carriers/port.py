@@ -171,10 +171,14 @@ class Driver(Protocol):
 
     deduplicates: the carrier takes a (message_id, segment_index) at most once however often
     it is submitted, and answers each repeat as it answered the first.
+    segments_per_second: what the carrier allows of all processes together; 0.0: no limit is known.
     """
 
     @property
     def deduplicates(self) -> bool: ...
+
+    @property
+    def segments_per_second(self) -> float: ...
 
     def capacity(self) -> Capacity:
         """How much may be submitted now, besides what is in flight."""

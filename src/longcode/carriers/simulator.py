@@ -188,6 +188,11 @@ class SimulatorDriver:
         """The ledger sees to it."""
         return True
 
+    @property
+    def segments_per_second(self) -> float:
+        """No limit."""
+        return 0.0
+
     def capacity(self) -> Capacity:
         """A batch of this size is one transaction."""
         return Capacity(WINDOW)

@@ -108,6 +108,11 @@ class SmppDriver:
         """False of every SMSC; True where the operator chose at-least-once for what is unconfirmed."""
         return self._settings.resend_unconfirmed
 
+    @property
+    def segments_per_second(self) -> float:
+        """As the operator set it; this driver holds its own process to it."""
+        return self._settings.segments_per_second
+
     def start(self) -> None:
         """Bind, and stay bound."""
         for link in self._links:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from random import random
@@ -13,6 +14,7 @@ from longcode.engine.local import LocalRunner, Work
 from longcode.flow.catalog import SIMULATOR_DRIVER
 from longcode.flow.dispatch import Dispatch, Means
 from longcode.flow.jobs import CARRIERS, DISPATCH, SIMULATOR, SWEEP, dispatch_job
+from longcode.flow.pacing import Paces
 from longcode.flow.sweep import Sweep
 from longcode.store.simulator import SimulatorLedger
 
@@ -40,6 +42,7 @@ async def working(
         Means(
             outbox=product.outbox,
             stops=product.stops,
+            paces=Paces(expiring=product.expiring, catalog=product.catalog, now=time.monotonic),
             receipts=product.receipts,
             clock=product.clock,
             mint_id=product.mint_id,

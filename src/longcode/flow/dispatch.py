@@ -1,8 +1,8 @@
 """Dispatch: from the queue to the carrier, with every attempt on record before it is made.
 
 A lane is one carrier in one process. `Lane.drain` claims as much as the driver takes now;
-`_ready` lets some messages go no further; `_launch` hands the others over. Their outcomes come
-when they come, and `_record` commits them in batches.
+`_ready` lets some messages go no further; `_pace` puts those back whose turn has not come; `_launch` hands
+the others over. Their outcomes come when they come, and `_record` commits them in batches.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from longcode.domain.message import Status
 from longcode.encoding.segments import Encoding
 from longcode.errors import LongcodeError, Unavailable
 from longcode.flow.conclusion import conclude, cut_attempts, unproven, until_known
+from longcode.flow.pacing import Paces, Pacing
 from longcode.flow.receipt import Receipts
 from longcode.flow.stops import Stops
 from longcode.store.outbox import Claimed, Conclusion, NewAttempt, OutboxStore
@@ -29,6 +30,7 @@ from longcode.store.outbox import Claimed, Conclusion, NewAttempt, OutboxStore
 DRAIN_SECONDS = 5.0
 LEASE = timedelta(seconds=60)
 STATE_DOWN_PAUSE = timedelta(seconds=2)
+LEAST_PAUSE = timedelta(seconds=1)
 # Outcomes gather so long, so that one commit holds many.
 GATHER_SECONDS = 0.01
 RECORD_PAUSE_SECONDS = 0.5
@@ -62,6 +64,7 @@ class Means:
 
     outbox: OutboxStore
     stops: Stops
+    paces: Paces
     receipts: Receipts
     clock: Clock
     mint_id: MintId
@@ -116,6 +119,7 @@ class Lane:
         self.driver = driver
         self._carrier_id = carrier_id
         self._means = means
+        self._pacing = Pacing(carrier_id, driver.segments_per_second, means.paces)
         self._flights: dict[UUID, _Flight] = {}  # by attempt
         self._handing_over: set[asyncio.Task[None]] = set()
         self._concluded: list[tuple[Conclusion, _Answers]] = []
@@ -131,13 +135,16 @@ class Lane:
         loop = asyncio.get_running_loop()
         end = loop.time() + DRAIN_SECONDS
         while loop.time() < end and not self._stopping:
+            if wait := self._pacing.carrier_waits():
+                return wait
             capacity = self.driver.capacity()
             if capacity.segments <= 0:
                 return capacity.again_seconds
-            claimed = await self._means.outbox.claim(self._carrier_id, capacity.segments, LEASE)
+            limit, at_most = self._pacing.limit(capacity.segments), self._pacing.at_most()
+            claimed = await self._means.outbox.claim(self._carrier_id, limit, LEASE, at_most)
             if not claimed:
-                return None
-            flights = await self._ready(claimed)
+                return self._pacing.next_turn()
+            flights = await self._pace(await self._ready(claimed))
             await self._begin(flights)
             await self._launch(flights)
         return 0.0
@@ -203,7 +210,7 @@ class Lane:
             stopped = await self._means.stops.stopped([one.message for one in claimed])
         except Unavailable as error:
             self._log.warning("dispatch waits for the expiring state", messages=len(claimed), error=str(error))
-            return [Conclusion(message_id=one.message.id, again_after=STATE_DOWN_PAUSE) for one in claimed], []
+            return [_put_back(one, STATE_DOWN_PAUSE) for one in claimed], []
         ended = [
             Conclusion(message_id=one.message.id, status=Status.FAILED, error="opted_out")
             for one in claimed
@@ -250,6 +257,25 @@ class Lane:
                 if segment.index not in done
             ),
         )
+
+    async def _pace(self, flights: Sequence[_Flight]) -> list[_Flight]:
+        """Put back what has to wait for its account, its sender or the carrier; the rest."""
+        try:
+            turns = await self._pacing.turns([(flight.claimed, len(flight.submissions)) for flight in flights])
+        except Unavailable as error:
+            self._log.warning("dispatch waits for the expiring state", messages=len(flights), error=str(error))
+            await self._means.outbox.conclude([_put_back(flight.claimed, STATE_DOWN_PAUSE) for flight in flights])
+            return []
+        now = self._means.clock()
+        waiting = []
+        for flight, turn in zip(flights, turns, strict=True):
+            if not turn.go:
+                # It ends on time, also where its turn would come later.
+                left = max(flight.claimed.expires_at - now, LEAST_PAUSE)
+                pause = min(timedelta(seconds=turn.after_seconds), left)
+                waiting.append(_put_back(flight.claimed, pause, paced=not flight.claimed.past))
+        await self._means.outbox.conclude(waiting)
+        return [flight for flight, turn in zip(flights, turns, strict=True) if turn.go]
 
     async def _begin(self, flights: Sequence[_Flight]) -> None:
         """Commit the attempts: from here on a crash leaves them unconfirmed, never unknown."""
@@ -336,6 +362,16 @@ class Lane:
         except Exception as error:
             # Their leases end, and then their attempts count as unconfirmed.
             self._log.error("outcomes could not be recorded", messages=len(batch), exc_info=error)
+
+
+def _put_back(claimed: Claimed, pause: timedelta, *, paced: bool = False) -> Conclusion:
+    """Wait for a state of ours. Paced only what was never tried: the others' deferrals say that they were."""
+    return Conclusion(
+        message_id=claimed.message.id,
+        status=Status.SENDING if unproven(claimed) else None,
+        again_after=pause,
+        paced=paced,
+    )
 
 
 def _end_expired(claimed: Sequence[Claimed]) -> tuple[list[Conclusion], list[Claimed]]:
