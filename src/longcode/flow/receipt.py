@@ -85,7 +85,14 @@ class Receipts:
 
 def pair(strays: Sequence[Stray], unproven: Sequence[Unproven]) -> list[tuple[Stray, Unproven]]:
     """Each stray with the segment that it must report on: only where either fits the other alone."""
-    fitting = {stray.id: [segment for segment in unproven if _may_report(stray, segment)] for stray in strays}
+    # By recipient: after a cut there may be thousands of either.
+    sent_to: dict[str | None, list[Unproven]] = {}
+    for segment in unproven:
+        sent_to.setdefault(segment.recipient, []).append(segment)
+    fitting = {
+        stray.id: [segment for segment in sent_to.get(stray.recipient, ()) if _may_report(stray, segment)]
+        for stray in strays
+    }
     rivals: dict[UUID, set[str]] = {}
     for stray in strays:
         for segment in fitting[stray.id]:
