@@ -9,13 +9,16 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 .PHONY: help run test check install fuzz bench docs lock clean
 
 help:
+	@echo "make help     this list"
+	@echo "make install  set up .venv with the command longcode, and start nothing"
 	@echo "make run      set up everything and start Longcode on http://127.0.0.1:8080"
-	@echo "make test     set up everything and run the whole suite"
+	@echo "make test     set up everything and run the whole suite, on TEST_PROCESSES processes"
 	@echo "make check    format, lint, types and layers"
 	@echo "make bench    measure; prints figures"
 	@echo "make fuzz     feed octets to what speaks SMPP, for FUZZ_SECONDS"
 	@echo "make docs     write the generated pages of docs/ anew"
 	@echo "make lock     resolve the dependencies anew into requirements/"
+	@echo "make clean    remove .venv and the caches; the folder data stays"
 
 run: install
 	$(BIN)/longcode up
