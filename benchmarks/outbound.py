@@ -56,15 +56,21 @@ class Site:
 
     def taken(self) -> list[float]:
         """When the SMSC took each message, Unix seconds."""
-        if not self.log.exists():
-            return []
-        return [msgspec.json.decode(line)["time"] for line in self.log.read_bytes().splitlines()]
+        return read_log(self.log)
 
     def wait_taken(self, count: int) -> list[float]:
         """As `taken`, once there are so many."""
         return wait_until(
             lambda: taken if len(taken := self.taken()) >= count else None, PATIENCE_SECONDS, 0.1, what="the SMSC"
         )
+
+
+def read_log(path: Path) -> list[float]:
+    """The time of each whole line of an SMSC's log."""
+    if not path.exists():
+        return []
+    whole, _, _ = path.read_bytes().rpartition(b"\n")
+    return [msgspec.json.decode(line)["time"] for line in whole.splitlines()]
 
 
 @contextmanager
