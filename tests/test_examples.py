@@ -39,13 +39,12 @@ def up(tmp_path: Path) -> Iterator[Longcode]:
         yield process
 
 
-def run(script: Path, base: str, secret: str) -> subprocess.CompletedProcess[str]:
+def run(script: Path, base: str, secret: str, dlr_secret: str = DLR_SECRET) -> subprocess.CompletedProcess[str]:
     """Run a script as the account demo."""
-    address = {"BASE": base, "LONGCODE_URL": base}
-    account = {"CREDENTIALS": f"demo:{secret}", "ACCOUNT": "demo", "SECRET": secret, "DLR_SECRET": DLR_SECRET}
+    given = {"BASE": base, "CREDENTIALS": f"demo:{secret}", "DLR_SECRET": dlr_secret}
     return subprocess.run(
         [script],
-        env={"PATH": os.environ["PATH"], **address, **account},
+        env={"PATH": os.environ["PATH"], **given},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         encoding="utf-8",
@@ -73,6 +72,12 @@ def test_an_example_runs_twice_and_fails_where_it_is_refused(up: Longcode, scrip
     assert run(script, up.url, "wrong").returncode != 0
     up.terminate()
     assert run(script, up.url, DEMO_SECRET).returncode != 0
+
+
+def test_the_example_of_reports_tells_which_secret_does_not_fit(up: Longcode) -> None:
+    done = run(ROOT / "examples" / "messages.sh", up.url, DEMO_SECRET, "another")
+    assert done.returncode == 1
+    assert "DLR_SECRET is not the server's LONGCODE_DLR_SECRET" in done.stderr
 
 
 @dataclass(frozen=True, slots=True)
