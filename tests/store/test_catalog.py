@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from longcode.domain.clock import utc_now
-from longcode.errors import Duplicate, NotFound
+from longcode.errors import ConfigurationError, Duplicate, NotFound, Refused
 from longcode.flow.catalog import Catalog, CatalogCache
 from longcode.store.accounts import AccountStore
+from longcode.store.carrier_status import CarrierStatusStore
 from longcode.store.catalog import CarrierRow, CatalogStore, PaceRow, RouteRow
 from longcode.store.database import Database
+from longcode.store.intake import IntakeStore
+from longcode.store.outbox import Conclusion, OutboxStore
+from tests.store.test_timeline import new
 
 
 class CountingStore(CatalogStore):
@@ -114,3 +120,51 @@ def test_the_first_route_that_fits_carries(recipient: str, account_id: int, carr
 def test_no_route_is_no_carrier() -> None:
     assert Catalog(1, {}, ()).route(1, "+12025550101") is None
     assert Catalog(1, {}, (RouteRow(1, 10, "44", None, 0),)).route(1, "+12025550101") is None
+
+
+async def test_settings_are_changed_as_a_whole_or_not_at_all(store: CountingStore) -> None:
+    await store.add_carrier("north", "smpp", {"port": "1"})
+    before = await store.version()
+    assert await store.change_settings("north", lambda row: {**row.settings, "host": "a"})
+    assert await store.version() == before + 1
+    assert not await store.change_settings("north", lambda row: dict(row.settings))
+
+    def fault(_row: CarrierRow) -> dict[str, Any]:
+        raise ConfigurationError(["port: expected an integer"])
+
+    with pytest.raises(ConfigurationError):
+        await store.change_settings("north", fault)
+    with pytest.raises(NotFound):
+        await store.change_settings("south", fault)
+    _, [carrier], _, _ = await store.load()
+    assert carrier.settings == {"port": "1", "host": "a"}
+    assert await store.version() == before + 1
+
+
+async def test_a_carrier_is_removed_once_nothing_leads_to_it_and_nothing_waits_for_it(
+    store: CountingStore, database: Database
+) -> None:
+    carrier_id = await store.add_carrier("north", "smpp", {})
+    routes = [await store.add_route("north", prefix=prefix, account_id=None, priority=0) for prefix in ("1", "2")]
+    waiting = replace(new(1), carrier_id=carrier_id)
+    await IntakeStore(database).insert([waiting], [])
+    status = CarrierStatusStore(database)
+    await status.report(carrier_id, "a", {}, utc_now())
+    with pytest.raises(Refused, match=f"routes {routes[0]}, {routes[1]} lead to it; messages wait for it, such as"):
+        await store.remove_carrier("north")
+    for route in routes:
+        await store.remove_route(route)
+    with pytest.raises(Refused, match=f"removed: messages wait for it, such as {waiting.message.id}"):
+        await store.remove_carrier("north")
+    await OutboxStore(database, utc_now).conclude([Conclusion(message_id=waiting.message.id)])
+    await store.remove_carrier("north")
+    assert (await CatalogCache(store).now()).carriers == {}
+    assert await status.processes(carrier_id) == []
+    with pytest.raises(NotFound):
+        await store.remove_carrier("north")
+
+
+async def test_a_removed_carriers_id_is_never_given_to_another(store: CountingStore) -> None:
+    first = await store.add_carrier("north", "smpp", {})
+    await store.remove_carrier("north")
+    assert await store.add_carrier("north", "smpp", {}) > first

@@ -398,6 +398,15 @@ async def test_stretches_join_to_the_whole_and_end(store: NumberStore) -> None:
         assert await store.listed(OURS, search="", order=BY_ID, offset=offset, limit=20) == Listed([], 5)
 
 
+async def test_pages_join_to_the_whole_and_hold_nobody_elses(store: NumberStore) -> None:
+    await fill(store)
+    await fill(store, THEIRS)
+    joined: list[Number] = []
+    while page := await store.page(OURS, after=joined[-1].id if joined else 0, count=2):
+        joined += page
+    assert joined == (await whole(store)).numbers
+
+
 @dataclass(frozen=True)
 class Plan:
     """A list and the index that it comes from already sorted, None where it must be sorted."""

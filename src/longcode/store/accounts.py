@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 
-from sqlalchemy import Table, insert, select, update
+from sqlalchemy import ColumnElement, Table, delete, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.exc import IntegrityError
@@ -25,8 +26,39 @@ class Secret:
     secret_hash: str
 
 
+@dataclass(frozen=True, slots=True)
+class ListedAccount:
+    """An account as the operator lists it."""
+
+    id: int
+    name: str
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKey:
+    """An API key without what opens anything. hint: its first characters. revoked_at: None while it is live."""
+
+    id: int
+    hint: str
+    created_at: datetime
+    revoked_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class OptOut:
+    """A recipient, in its canonical form, who is not to be written to. source: who said so."""
+
+    recipient: str
+    source: str
+    created_at: datetime
+
+
 class AccountStore:
-    """Accounts and what hangs on them."""
+    """Accounts and what hangs on them.
+
+    Lists come in pages of `count` rows, in the order of what `after` names: the last of the page before.
+    """
 
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database
@@ -47,6 +79,13 @@ class AccountStore:
         if found is None:
             raise NotFound(f"there is no account {name}")
         return found.account
+
+    async def page(self, *, after: int = 0, count: int) -> list[ListedAccount]:
+        """Accounts by id."""
+        table = schema.account.c
+        query = select(table.id, table.name, table.created_at).where(table.id > after).order_by(table.id).limit(count)
+        async with self._database.read() as connection:
+            return [ListedAccount(*row) for row in await connection.execute(query)]
 
     async def names(self) -> dict[int, str]:
         """Every account's name by its id."""
@@ -98,6 +137,55 @@ class AccountStore:
                 )
             )
 
+    async def keys(self, account_id: int, *, after: int = 0, count: int) -> list[ApiKey]:
+        """An account's API keys by id, the revoked ones too."""
+        table = schema.api_key.c
+        query = (
+            select(table.id, table.hint, table.created_at, table.revoked_at)
+            .where(table.account_id == account_id, table.id > after)
+            .order_by(table.id)
+            .limit(count)
+        )
+        async with self._database.read() as connection:
+            return [ApiKey(*row) for row in await connection.execute(query)]
+
+    async def revoke_key(self, account_id: int, key_id: int) -> bool:
+        """Let an API key open nothing any more; False where the account has no live key of that id."""
+        table = schema.api_key
+        mine = (table.c.id == key_id, table.c.account_id == account_id, table.c.revoked_at.is_(None))
+        async with self._database.write() as connection:
+            revoked = await connection.execute(update(table).where(*mine).values(revoked_at=self._clock()))
+            return bool(revoked.rowcount)
+
+    async def sender_ids(self, account_id: int, *, after: str = "", count: int) -> list[str]:
+        """An account's sender IDs by value."""
+        table = schema.sender_id.c
+        mine = select(table.value).where(table.account_id == account_id, table.value > after)
+        async with self._database.read() as connection:
+            return list((await connection.execute(mine.order_by(table.value).limit(count))).scalars())
+
+    async def remove_sender_id(self, account_id: int, value: str) -> bool:
+        """Take a sender ID out of an account's whitelist; False where it was not there."""
+        table = schema.sender_id.c
+        return await self._remove(schema.sender_id, table.account_id == account_id, table.value == value)
+
+    async def opt_outs(self, account_id: int, *, after: str = "", count: int) -> list[OptOut]:
+        """An account's opt-outs by recipient."""
+        table = schema.opt_out.c
+        query = (
+            select(table.recipient, table.source, table.created_at)
+            .where(table.account_id == account_id, table.recipient > after)
+            .order_by(table.recipient)
+            .limit(count)
+        )
+        async with self._database.read() as connection:
+            return [OptOut(*row) for row in await connection.execute(query)]
+
+    async def remove_opt_out(self, account_id: int, recipient: str) -> bool:
+        """Let a recipient, in its canonical form, be written to again; False where there was no opt-out."""
+        table = schema.opt_out.c
+        return await self._remove(schema.opt_out, table.account_id == account_id, table.recipient == recipient)
+
     async def add_sender_id(self, account_id: int, value: str) -> bool:
         """Put a sender ID into an account's whitelist; False where it was there already."""
         return await self._add(schema.sender_id, account_id=account_id, value=value)
@@ -112,6 +200,13 @@ class AccountStore:
         insert_ = sqlite_insert if self._database.is_sqlite else postgresql_insert
         async with self._database.write() as connection:
             result = await connection.execute(insert_(table).values(**values).on_conflict_do_nothing())
+            if result.rowcount:
+                await bump_version(connection)
+            return bool(result.rowcount)
+
+    async def _remove(self, table: Table, *which: ColumnElement[bool]) -> bool:
+        async with self._database.write() as connection:
+            result = await connection.execute(delete(table).where(*which))
             if result.rowcount:
                 await bump_version(connection)
             return bool(result.rowcount)

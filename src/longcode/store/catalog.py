@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +12,7 @@ from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from longcode.domain.clock import Clock
-from longcode.errors import Duplicate, NotFound
+from longcode.errors import Duplicate, NotFound, Refused
 from longcode.store import schema
 from longcode.store.database import Database
 
@@ -99,14 +100,44 @@ class CatalogStore:
             taken = await connection.execute(select(table.c.id).where(table.c.name == name))
             if taken.one_or_none() is not None:
                 raise Duplicate(f"there is a carrier {name} already")
-            row = await connection.execute(
-                insert(table)
-                .values(name=name, driver=driver, settings=settings, paused=False, created_at=self._clock())
-                .returning(table.c.id)
-            )
             await bump_version(connection)
+            values = {"name": name, "driver": driver, "settings": settings, "paused": False}
+            if self._database.is_sqlite:
+                # It would give a removed carrier's id again, and with it that carrier's messages; the version
+                # grows with each carrier, so it is ahead of all their ids.
+                values["id"] = (await connection.execute(select(schema.catalog_version.c.version))).scalar_one()
+            row = await connection.execute(
+                insert(table).values(**values, created_at=self._clock()).returning(table.c.id)
+            )
             carrier_id: int = row.scalar_one()
             return carrier_id
+
+    async def change_settings(self, carrier: str, change: Callable[[CarrierRow], dict[str, Any]]) -> bool:
+        """Give a carrier the settings that `change` makes of it; False where they stay as they are.
+
+        Raises NotFound, and what `change` raises; then nothing is changed.
+        """
+        table = schema.carrier
+        async with self._database.write() as connection:
+            row = await _carrier(connection, carrier)
+            settings = change(row)
+            if settings == row.settings:
+                return False
+            await connection.execute(update(table).where(table.c.id == row.id).values(settings=settings))
+            await bump_version(connection)
+        return True
+
+    async def remove_carrier(self, carrier: str) -> None:
+        """Drop a carrier. Raises NotFound; Refused while routes lead to it, or messages wait for it."""
+        async with self._database.write() as connection:
+            row = await _carrier(connection, carrier)
+            reasons = await _uses(connection, row.id)
+            if reasons:
+                raise Refused(f"carrier {carrier} cannot be removed: {'; '.join(reasons)}")
+            said = schema.carrier_status
+            await connection.execute(delete(said).where(said.c.carrier_id == row.id))
+            await connection.execute(delete(schema.carrier).where(schema.carrier.c.id == row.id))
+            await bump_version(connection)
 
     async def set_paused(self, carrier: str, paused: bool) -> bool:
         """Pause a carrier or let it go on; False where it was so already. Raises NotFound."""
@@ -172,3 +203,30 @@ class CatalogStore:
                 return False
             await bump_version(connection)
         return True
+
+
+async def _carrier(connection: AsyncConnection, name: str) -> CarrierRow:
+    """A carrier by its name, held until the end of the transaction. Raises NotFound."""
+    table = schema.carrier.c
+    query = select(table.id, table.name, table.driver, table.settings, table.paused).where(table.name == name)
+    row = (await connection.execute(query.with_for_update())).one_or_none()
+    if row is None:
+        raise NotFound(f"there is no carrier {name}")
+    return CarrierRow(*row)
+
+
+async def _uses(connection: AsyncConnection, carrier_id: int) -> list[str]:
+    """What a carrier is still needed for, in words."""
+    route, outbox = schema.route.c, schema.outbox.c
+    routes = (await connection.execute(select(route.id).where(route.carrier_id == carrier_id).order_by(route.id))).all()
+    waiting = await connection.execute(select(outbox.message_id).where(outbox.carrier_id == carrier_id).limit(1))
+    reasons = []
+    if routes:
+        ids = ", ".join(str(row.id) for row in routes)
+        reasons.append(
+            f"{'route' if len(routes) == 1 else 'routes'} {ids} {'leads' if len(routes) == 1 else 'lead'} to it"
+        )
+    first = waiting.scalar_one_or_none()
+    if first is not None:
+        reasons.append(f"messages wait for it, such as {first}")
+    return reasons

@@ -126,6 +126,13 @@ class NumberStore:
             rows = await connection.execute(query.offset(offset))
             return Listed([_number(row) for row in rows], count)
 
+    async def page(self, account_id: int, *, after: int = 0, count: int) -> list[Number]:
+        """An account's numbers by id; after: the id that ended the page before."""
+        mine = select(*_COLUMNS).where(_matching(account_id, ""), _table.c.id > after)
+        async with self._database.read() as connection:
+            rows = await connection.execute(mine.order_by(_table.c.account_id, _table.c.id).limit(count))
+            return [_number(row) for row in rows]
+
     async def get(self, account_id: int, number_id: int) -> Number:
         """One number. Raises NotFound."""
         async with self._database.read() as connection:
