@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -37,6 +39,10 @@ class Operator:
         done = run_cli(*args, "--data", str(self.data), stdin=stdin, status=status)
         assert "Traceback" not in done.stderr
         return done.stdout + done.stderr
+
+    def lines(self, *args: str) -> list[dict[str, Any]]:
+        """What a command gives with --json."""
+        return [json.loads(line) for line in self.run(*args, "--json").splitlines()]
 
     def rows(self, query: str) -> list[tuple[object, ...]]:
         """What the database answers to a query."""
@@ -117,6 +123,59 @@ def test_an_opted_out_recipient_is_refused_at_once_however_it_is_spelled(operato
     assert (refused.status, refused.json) == (400, {"recipient": ["has opted out"]})
     assert demo.create("before", "+447700900150").status == 200
     assert "already" in operator.run("optout", "add", "447700900150", "--account", "demo")
+
+
+def test_a_number_is_listed_and_released_and_another_account_may_have_it(operator: Operator, mine: Http) -> None:
+    operator.run("account", "create", "next", "--secret", "s")
+    operator.run("number", "add", "12025550161", "--account", "mine")
+    operator.run("number", "add", "12025550162", "--account", "mine")
+    assert "released by mine" in operator.run("number", "release", "+1 202 555-0161", "--account", "mine")
+    listed = {line["value"]: line["assigned"] for line in operator.lines("number", "list", "--account", "mine")}
+    assert (listed["12025550161"], listed["12025550162"]) == (False, True)
+    assert mine.outbound("12025550161", STRANGER).json["error"] == "from parameter not found"
+    assert "12025550161\tno\n" in operator.run("number", "list", "--account", "mine")
+    operator.run("number", "add", "12025550161", "--account", "next")
+    assert operator.http.basic("next", "s").outbound("12025550161", STRANGER).status == 200
+
+
+def test_a_sender_id_and_an_opt_out_are_listed_and_taken_back_at_once(operator: Operator) -> None:
+    demo = operator.http.basic("demo", "demo secret")
+    operator.run("sender", "add", "Passing", "--account", "demo")
+    operator.run("optout", "add", "+447700900161", "--account", "demo")
+    assert {"sender": "Passing"} in operator.lines("sender", "list", "--account", "demo")
+    opted_out = {line["recipient"]: line for line in operator.lines("optout", "list", "--account", "demo")}
+    assert opted_out["447700900161"]["source"] == "operator"
+    assert opted_out["447700900161"]["created_at"].endswith("Z")
+    assert "again" in operator.run("optout", "remove", "447700900161", "--account", "demo")
+    assert demo.create("removed-1", "+447700900161", sender_id="Passing").status == 201
+    assert "removed" in operator.run("sender", "remove", "Passing", "--account", "demo")
+    assert demo.create("removed-2", "+447700900161", sender_id="Passing").status == 400
+
+
+def test_a_secret_and_an_api_key_are_rotated_and_the_old_ones_end_within_15_seconds(operator: Operator) -> None:
+    operator.run("account", "create", "turning", "--secret", "old")
+    assert [line["name"] for line in operator.lines("account", "list")].count("turning") == 1
+    given = operator.run("account", "secret", "turning", "--secret", "given")
+    assert given.startswith("account turning has a new secret")
+    assert "15 seconds" in given
+    assert "given" not in given
+    assert operator.http.basic("turning", "given").call("GET", "/api/numbers/").status == 200
+    assert operator.http.basic("turning", "old").call("GET", "/api/numbers/").status == 401
+    secret = operator.run("account", "secret", "turning").splitlines()[1].removeprefix("secret ")
+    assert operator.http.basic("turning", secret).call("GET", "/api/numbers/").status == 200
+
+    leaked, kept = (operator.run("apikey", "create", "--account", "turning").strip() for _ in range(2))
+    assert [line["hint"] for line in operator.lines("apikey", "list", "--account", "turning")] == [
+        leaked[:8],
+        kept[:8],
+    ]
+    assert "15 seconds" in operator.run("apikey", "revoke", leaked[:8], "--account", "turning")
+    assert operator.http.bearer(leaked).call("GET", "/api/numbers/").status == 401
+    assert operator.http.bearer(kept).call("GET", "/api/numbers/").status == 200
+    [first, second] = operator.lines("apikey", "list", "--account", "turning")
+    assert (first["revoked_at"][-1], second["revoked_at"]) == ("Z", None)
+    assert "revoked already" in operator.run("apikey", "revoke", str(first["id"]), "--account", "turning", status=1)
+    assert kept not in operator.run("apikey", "revoke", str(second["id"]), "--account", "turning")
 
 
 def test_a_route_takes_messages_to_its_carrier_at_once(operator: Operator) -> None:
@@ -254,6 +313,19 @@ REFUSALS = [
         {"numbers.csv": b"value,account\n12025550199,mine\n12025550198,no\n12025550197,nor\n"},
     ),
     RefusalCase("numbers of no account", IMPORT, ("line 2: no account",), {"numbers.csv": b"value\n12025550199\n"}),
+    RefusalCase(
+        "an account for the rest that there is not, though every row names its own",
+        (*IMPORT, "--account", "nosuch"),
+        ("no account nosuch",),
+        {"numbers.csv": b"value,account\n12025550199,mine\n"},
+    ),
+    RefusalCase(
+        "a number that is another account's", ("number", "release", "12025550101", *TO_MINE), ("not assigned",)
+    ),
+    RefusalCase("a secret for nobody", ("account", "secret", "no"), ("no account no",)),
+    RefusalCase("an API key that there is not", ("apikey", "revoke", "lck_none", *TO_MINE), ("no API key lck_none",)),
+    RefusalCase("a sender ID that is not there", ("sender", "remove", "No", *TO_MINE), ("not in the whitelist",)),
+    RefusalCase("an opt-out that is not there", ("optout", "remove", STRANGER, *TO_MINE), ("has not opted out",)),
     RefusalCase("a sender ID that is too long", ("sender", "add", "x" * 65, *TO_MINE), ("1 to 64",)),
     RefusalCase("a carrier that there is", ("carrier", "add", "simulator", "--driver", "simulator"), ("already",)),
     RefusalCase(
@@ -270,6 +342,12 @@ REFUSALS = [
         "a dump that is cut between rows", PLIVO, ("truncated",), {"dump.sql": DUMP.read_bytes().partition(b"33\t")[0]}
     ),
     RefusalCase("a dump that is not one", PLIVO, ("line 1",), {"dump.sql": b"\x00\xff\x00"}),
+    RefusalCase(
+        "a file that is no dump at all",
+        PLIVO,
+        ("line 3: ", "; this is not a PostgreSQL dump"),
+        {"dump.sql": b"# Read me\n\nIt's a text.\n"},
+    ),
     RefusalCase(
         "a dump with accounts and numbers that nobody could use",
         PLIVO,

@@ -1,22 +1,24 @@
-"""Commands about accounts and what is theirs: numbers, sender IDs, API keys, opt-outs, imports."""
+"""Commands about accounts and what is theirs: API keys, sender IDs, opt-outs."""
 
 from __future__ import annotations
 
-import csv
+from functools import partial
 from pathlib import Path
-from typing import BinaryIO, TextIO
 
 import click
 
 from longcode.bootstrap import Product
-from longcode.cli.product import account_option, with_product
+from longcode.cli.listing import Listing, pages
+from longcode.cli.product import account_option, json_option, with_product
 from longcode.cli.session import data_option
 from longcode.domain.account import NAME_RULE, is_account_name
-from longcode.domain.phone import canonical, parse_inventory_value
-from longcode.encoding.account_dump import read_accounts
-from longcode.errors import ConfigurationError, Duplicate, InvalidField, NotFound
-from longcode.flow.identity import hash_key, hash_secret, new_key, new_secret
-from longcode.flow.plivo_import import bring_in
+from longcode.domain.phone import canonical
+from longcode.domain.timestamps import format_milli
+from longcode.errors import ConfigurationError, NotFound
+from longcode.flow.identity import CACHE_SECONDS, hash_key, hash_secret, new_key, new_secret
+from longcode.store.accounts import ApiKey
+
+FOR_A_WHILE = f"running servers may still take it for {CACHE_SECONDS:g} seconds"
 
 
 @click.group()
@@ -39,105 +41,36 @@ def create_account(name: str, secret: str | None, data: Path | None) -> None:
         click.echo(f"secret {chosen}")
 
 
-@click.group()
-def number() -> None:
-    """Numbers."""
-
-
-@number.command("add")
-@click.argument("value")
-@account_option
+@account.command("list")
+@json_option
 @data_option
-def add_number(value: str, account_name: str, data: Path | None) -> None:
-    """Assign a number to an account."""
-    _check_number(value)
+def list_accounts(as_json: bool, data: Path | None) -> None:
+    """List accounts, the oldest first."""
+    listing = Listing("id", "name", "created_at", as_json=as_json)
 
-    async def add(product: Product) -> bool:
-        owner = await product.accounts.by_name(account_name)
-        return await product.numbers.assign(owner.id, value)
+    async def read(product: Product) -> None:
+        async for page in pages(product.accounts.page, lambda one: one.id, 0):
+            listing.add([(one.id, one.name, format_milli(one.created_at)) for one in page])
 
-    added = with_product(data, add)
-    click.echo(f"number {value} {'assigned to' if added else 'was assigned already to'} {account_name}")
+    with_product(data, read)
 
 
-@number.command("import")
-@click.argument("file", type=click.File("r", encoding="utf-8-sig"))
-@click.option("--account", "account_name", metavar="NAME", help="For rows that name no account.")
+@account.command("secret")
+@click.argument("name")
+@click.option("--secret", help="The new secret; without this a random one, printed once.")
 @data_option
-def import_numbers(file: TextIO, account_name: str | None, data: Path | None) -> None:
-    """Assign the numbers of a CSV file: a column `value`, and `account` where --account is not given."""
-    rows = _read_numbers(file, account_name)
+def change_secret(name: str, secret: str | None, data: Path | None) -> None:
+    """Give an account another secret. Running servers may still take the old one for 15 seconds."""
+    chosen = secret or new_secret()
 
-    async def bring(product: Product) -> tuple[int, int, list[str]]:
-        ids = await _account_ids(product, {name for _, name in rows})
-        added, conflicts = 0, []
-        for value, name in rows:
-            try:
-                added += await product.numbers.assign(ids[name], value)
-            except Duplicate as error:
-                conflicts.append(f"{value}: {error}")
-        return added, len(rows) - added - len(conflicts), conflicts
+    async def change(product: Product) -> None:
+        owner = await product.accounts.by_name(name)
+        await product.accounts.set_secret(owner.id, hash_secret(chosen))
 
-    added, unchanged, conflicts = with_product(data, bring)
-    click.echo(f"numbers: {added} added, {unchanged} unchanged, {len(conflicts)} in conflict")
-    _tell_conflicts(conflicts)
-
-
-async def _account_ids(product: Product, names: set[str]) -> dict[str, int]:
-    """Each account's id by its name. Raises ConfigurationError with all names that there are not."""
-    ids, faults = {}, []
-    for name in sorted(names):
-        try:
-            ids[name] = (await product.accounts.by_name(name)).id
-        except NotFound as error:
-            faults.append(str(error))
-    if faults:
-        raise ConfigurationError(faults)
-    return ids
-
-
-def _read_numbers(file: TextIO, account_name: str | None) -> list[tuple[str, str]]:
-    """(value, account name) of each row; all faults together, so that a faulty file changes nothing."""
-    try:
-        return _parse_numbers(file, account_name)
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise ConfigurationError([f"the file is not CSV in UTF-8: {error}"]) from error
-
-
-def _parse_numbers(file: TextIO, account_name: str | None) -> list[tuple[str, str]]:
-    reader = csv.DictReader(file)
-    if reader.fieldnames is None or "value" not in reader.fieldnames:
-        raise ConfigurationError(["the file has no column `value`"])
-    rows, faults = [], []
-    for row in reader:
-        value, name = row["value"], row.get("account") or account_name
-        try:
-            _check_number(value)
-        except ConfigurationError as error:
-            faults.append(f"line {reader.line_num}: {error}")
-        if name is None:
-            faults.append(f"line {reader.line_num}: no account")
-        else:
-            rows.append((value, name))
-    if faults:
-        raise ConfigurationError(faults)
-    return rows
-
-
-def _check_number(value: str) -> None:
-    try:
-        parse_inventory_value(value, field="number")
-    except InvalidField as error:
-        raise ConfigurationError(
-            [f"{value!r} is not a number: 6 to 20 digits, an optional + and separators"]
-        ) from error
-
-
-def _tell_conflicts(conflicts: list[str]) -> None:
-    for conflict in conflicts:
-        click.echo(conflict, err=True)
-    if conflicts:
-        raise SystemExit(1)
+    with_product(data, change)
+    click.echo(f"account {name} has a new secret; of the old one, {FOR_A_WHILE}")
+    if secret is None:
+        click.echo(f"secret {chosen}")
 
 
 @click.group()
@@ -162,6 +95,38 @@ def add_sender(sender_id: str, account_name: str, data: Path | None) -> None:
     click.echo(f"sender {sender_id} {'added to' if added else 'was already in'} the whitelist of {account_name}")
 
 
+@sender.command("list")
+@account_option
+@json_option
+@data_option
+def list_senders(account_name: str, as_json: bool, data: Path | None) -> None:
+    """List the sender IDs that an account may send as, besides its numbers."""
+    listing = Listing("sender", as_json=as_json)
+
+    async def read(product: Product) -> None:
+        owner = await product.accounts.by_name(account_name)
+        async for page in pages(partial(product.accounts.sender_ids, owner.id), str, ""):
+            listing.add([(value,) for value in page])
+
+    with_product(data, read)
+
+
+@sender.command("remove")
+@click.argument("sender_id")
+@account_option
+@data_option
+def remove_sender(sender_id: str, account_name: str, data: Path | None) -> None:
+    """Let an account send as SENDER_ID no more. What was accepted already is still sent."""
+
+    async def remove(product: Product) -> bool:
+        owner = await product.accounts.by_name(account_name)
+        return await product.accounts.remove_sender_id(owner.id, sender_id)
+
+    if not with_product(data, remove):
+        raise NotFound(f"{sender_id} is not in the whitelist of {account_name}")
+    click.echo(f"sender {sender_id} removed from the whitelist of {account_name}")
+
+
 @click.group()
 def apikey() -> None:
     """API keys."""
@@ -180,6 +145,63 @@ def create_key(account_name: str, data: Path | None) -> None:
 
     with_product(data, create)
     click.echo(key)
+
+
+@apikey.command("list")
+@account_option
+@json_option
+@data_option
+def list_keys(account_name: str, as_json: bool, data: Path | None) -> None:
+    """List an account's API keys by their first characters, the revoked ones too."""
+    listing = Listing("id", "hint", "created_at", "revoked_at", as_json=as_json)
+
+    async def read(product: Product) -> None:
+        owner = await product.accounts.by_name(account_name)
+        async for page in pages(partial(product.accounts.keys, owner.id), lambda key: key.id, 0):
+            listing.add([_key_row(key) for key in page])
+
+    with_product(data, read)
+
+
+@apikey.command("revoke")
+@click.argument("key", metavar="HINT_OR_ID")
+@account_option
+@data_option
+def revoke_key(key: str, account_name: str, data: Path | None) -> None:
+    """Let an API key open nothing any more. Running servers may still take it for 15 seconds."""
+
+    async def revoke(product: Product) -> ApiKey:
+        owner = await product.accounts.by_name(account_name)
+        found = [
+            one
+            async for page in pages(partial(product.accounts.keys, owner.id), lambda key: key.id, 0)
+            for one in page
+            if key in (str(one.id), one.hint)
+        ]
+        chosen = _the_live_one(key, account_name, found)
+        await product.accounts.revoke_key(owner.id, chosen.id)
+        return chosen
+
+    revoked = with_product(data, revoke)
+    click.echo(f"apikey {revoked.id} ({revoked.hint}…) revoked; {FOR_A_WHILE}")
+
+
+def _the_live_one(key: str, account_name: str, found: list[ApiKey]) -> ApiKey:
+    """The one key that is meant. Raises NotFound, or ConfigurationError where the hint fits several."""
+    live = [one for one in found if one.revoked_at is None]
+    if len(live) == 1:
+        return live[0]
+    if live:
+        ids = ", ".join(str(one.id) for one in live)
+        raise ConfigurationError([f"several API keys of {account_name} begin with {key}; say which by its id: {ids}"])
+    if found:
+        raise NotFound(f"API key {key} of {account_name} was revoked already")
+    raise NotFound(f"{account_name} has no API key {key}: `longcode apikey list --account {account_name}`")
+
+
+def _key_row(key: ApiKey) -> tuple[object, ...]:
+    revoked_at = None if key.revoked_at is None else format_milli(key.revoked_at)
+    return key.id, key.hint, format_milli(key.created_at), revoked_at
 
 
 @click.group()
@@ -202,24 +224,33 @@ def add_optout(recipient: str, account_name: str, data: Path | None) -> None:
     click.echo(f"{recipient} {'opted out of' if added else 'had opted out already of'} {account_name}")
 
 
-@click.group("import")
-def import_() -> None:
-    """Bring data in from elsewhere."""
-
-
-@import_.command("plivo")
-@click.argument("file", type=click.File("rb"))
+@optout.command("list")
+@account_option
+@json_option
 @data_option
-def import_plivo(file: BinaryIO, data: Path | None) -> None:
-    """Import accounts and numbers from a PostgreSQL dump, whose SQL is read and never run."""
-    dump = read_accounts(file)
-    report = with_product(data, lambda product: bring_in(dump, accounts=product.accounts, numbers=product.numbers))
-    click.echo(
-        f"accounts: {report.accounts_added} added, {report.accounts_changed} changed, "
-        f"{report.accounts_unchanged} unchanged"
-    )
-    click.echo(
-        f"numbers: {report.numbers_added} added, {report.numbers_unchanged} unchanged, "
-        f"{len(report.conflicts)} in conflict"
-    )
-    _tell_conflicts(report.conflicts)
+def list_optouts(account_name: str, as_json: bool, data: Path | None) -> None:
+    """List an account's opt-outs. A STOP to one of its numbers is kept apart and ends by itself."""
+    listing = Listing("recipient", "source", "created_at", as_json=as_json)
+
+    async def read(product: Product) -> None:
+        owner = await product.accounts.by_name(account_name)
+        async for page in pages(partial(product.accounts.opt_outs, owner.id), lambda one: one.recipient, ""):
+            listing.add([(one.recipient, one.source, format_milli(one.created_at)) for one in page])
+
+    with_product(data, read)
+
+
+@optout.command("remove")
+@click.argument("recipient")
+@account_option
+@data_option
+def remove_optout(recipient: str, account_name: str, data: Path | None) -> None:
+    """Let a recipient be written to again, who must have asked for it. A STOP that still counts is not lifted."""
+
+    async def remove(product: Product) -> bool:
+        owner = await product.accounts.by_name(account_name)
+        return await product.accounts.remove_opt_out(owner.id, canonical(recipient))
+
+    if not with_product(data, remove):
+        raise NotFound(f"{recipient} has not opted out of {account_name}")
+    click.echo(f"{recipient} may be written to by {account_name} again")

@@ -23,6 +23,7 @@ __all__ = ["DumpError", "Row", "parse"]
 MAX_COLUMNS: Final = 1600  # PostgreSQL's own limit
 
 _BEFORE_TABLE: Final = ("or", "replace", "unlogged", "global", "local", "temporary", "temp", "foreign")
+_OF_DUMPS: Final = ("copy", "insert", "create")  # no dump of a table goes without
 _CONSTRAINTS: Final = frozenset(("constraint", "primary", "unique", "foreign", "check", "exclude", "like"))
 _WORD_VALUES: Final[dict[str, str | None]] = {"null": None, "true": "t", "false": "f"}
 _READABLE_ENCODINGS: Final = frozenset(("utf8", "unicode", "sqlascii"))
@@ -56,7 +57,7 @@ def parse(source: Iterable[bytes] | BinaryIO, tables: Collection[str]) -> Iterat
 
 
 class _Reader:
-    """The grammar. Every method begins and ends between tokens, `rows` between statements."""
+    """The grammar. Every method begins and ends between tokens, `_read` between statements."""
 
     def __init__(self, source: Iterable[bytes] | BinaryIO, wanted: frozenset[str]) -> None:
         self._lines = numbered_lines(source)
@@ -65,10 +66,20 @@ class _Reader:
         self._declared: dict[str, tuple[str, ...]] = {}
         self._schemas: dict[str, str] = {}
         self._statement_line = 0
+        self._recognized = False
 
     def rows(self) -> Iterator[Row]:
+        try:
+            yield from self._read()
+        except DumpError as fault:
+            if self._recognized:
+                raise
+            raise DumpError(fault.line, f"{fault.reason}; this is not a PostgreSQL dump") from fault
+
+    def _read(self) -> Iterator[Row]:
         while (token := self._lexer.peek()) is not None:
             self._statement_line = token.line
+            self._recognized |= any(token.is_sign(word) for word in _OF_DUMPS)
             if token.is_sign("copy"):
                 yield from self._copy()
             elif token.is_sign("insert"):

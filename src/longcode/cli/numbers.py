@@ -1,0 +1,182 @@
+"""Commands about numbers: one by one, from CSV, and with their accounts from a dump."""
+
+from __future__ import annotations
+
+import csv
+from functools import partial
+from pathlib import Path
+from typing import BinaryIO, TextIO
+
+import click
+
+from longcode.bootstrap import Product
+from longcode.cli.listing import Listing, pages
+from longcode.cli.product import account_option, json_option, with_product
+from longcode.cli.session import data_option
+from longcode.domain.phone import parse_inventory_value
+from longcode.encoding.account_dump import read_accounts
+from longcode.errors import ConfigurationError, Duplicate, InvalidField, NotFound
+from longcode.flow.plivo_import import bring_in
+
+
+@click.group()
+def number() -> None:
+    """Numbers."""
+
+
+@number.command("add")
+@click.argument("value")
+@account_option
+@data_option
+def add_number(value: str, account_name: str, data: Path | None) -> None:
+    """Assign a number to an account."""
+    _check_number(value)
+
+    async def add(product: Product) -> bool:
+        owner = await product.accounts.by_name(account_name)
+        return await product.numbers.assign(owner.id, value)
+
+    added = with_product(data, add)
+    click.echo(f"number {value} {'assigned to' if added else 'was assigned already to'} {account_name}")
+
+
+@number.command("list")
+@account_option
+@json_option
+@data_option
+def list_numbers(account_name: str, as_json: bool, data: Path | None) -> None:
+    """List an account's numbers. Only those that were assigned to it send and receive."""
+    listing = Listing("id", "value", "assigned", as_json=as_json)
+
+    async def read(product: Product) -> None:
+        owner = await product.accounts.by_name(account_name)
+        async for page in pages(partial(product.numbers.page, owner.id), lambda one: one.id, 0):
+            listing.add([(one.id, one.value, one.assigned if as_json else _yes(one.assigned)) for one in page])
+
+    with_product(data, read)
+
+
+def _yes(fact: bool) -> str:
+    return "yes" if fact else "no"
+
+
+@number.command("release")
+@click.argument("value")
+@account_option
+@data_option
+def release_number(value: str, account_name: str, data: Path | None) -> None:
+    """Take a number back from an account, so that another may have it. What was accepted already is still sent."""
+
+    async def release(product: Product) -> None:
+        owner = await product.accounts.by_name(account_name)
+        try:
+            await product.numbers.release(owner.id, value)
+        except NotFound as error:
+            raise NotFound(f"{value} is not assigned to {account_name}") from error
+
+    with_product(data, release)
+    click.echo(f"number {value} released by {account_name}, which keeps it in its list")
+
+
+@number.command("import")
+@click.argument("file", type=click.File("r", encoding="utf-8-sig"))
+@click.option("--account", "account_name", metavar="NAME", help="For rows that name no account.")
+@data_option
+def import_numbers(file: TextIO, account_name: str | None, data: Path | None) -> None:
+    """Assign the numbers of a CSV file: a column `value`, and `account` where --account is not given."""
+    rows = _read_numbers(file, account_name)
+
+    async def bring(product: Product) -> tuple[int, int, list[str]]:
+        named = set() if account_name is None else {account_name}
+        ids = await _account_ids(product, named.union(name for _, name in rows))
+        added, conflicts = 0, []
+        for value, name in rows:
+            try:
+                added += await product.numbers.assign(ids[name], value)
+            except Duplicate as error:
+                conflicts.append(f"{value}: {error}")
+        return added, len(rows) - added - len(conflicts), conflicts
+
+    added, unchanged, conflicts = with_product(data, bring)
+    click.echo(f"numbers: {added} added, {unchanged} unchanged, {len(conflicts)} in conflict")
+    _tell_conflicts(conflicts)
+
+
+async def _account_ids(product: Product, names: set[str]) -> dict[str, int]:
+    """Each account's id by its name. Raises ConfigurationError with all names that there are not."""
+    ids, faults = {}, []
+    for name in sorted(names):
+        try:
+            ids[name] = (await product.accounts.by_name(name)).id
+        except NotFound as error:
+            faults.append(str(error))
+    if faults:
+        raise ConfigurationError(faults)
+    return ids
+
+
+def _read_numbers(file: TextIO, account_name: str | None) -> list[tuple[str, str]]:
+    """(value, account name) of each row; all faults together, so that a faulty file changes nothing."""
+    try:
+        return _parse_numbers(file, account_name)
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ConfigurationError([f"the file is not CSV in UTF-8: {error}"]) from error
+
+
+def _parse_numbers(file: TextIO, account_name: str | None) -> list[tuple[str, str]]:
+    reader = csv.DictReader(file)
+    if reader.fieldnames is None or "value" not in reader.fieldnames:
+        raise ConfigurationError(["the file has no column `value`"])
+    rows, faults = [], []
+    for row in reader:
+        value, name = row["value"], row.get("account") or account_name
+        try:
+            _check_number(value)
+        except ConfigurationError as error:
+            faults.append(f"line {reader.line_num}: {error}")
+        if name is None:
+            faults.append(f"line {reader.line_num}: no account")
+        else:
+            rows.append((value, name))
+    if faults:
+        raise ConfigurationError(faults)
+    return rows
+
+
+def _check_number(value: str) -> None:
+    try:
+        parse_inventory_value(value, field="number")
+    except InvalidField as error:
+        raise ConfigurationError(
+            [f"{value!r} is not a number: 6 to 20 digits, an optional + and separators"]
+        ) from error
+
+
+def _tell_conflicts(conflicts: list[str]) -> None:
+    for conflict in conflicts:
+        click.echo(conflict, err=True)
+    if conflicts:
+        raise SystemExit(1)
+
+
+@click.group("import")
+def import_() -> None:
+    """Bring data in from elsewhere."""
+
+
+@import_.command("plivo")
+@click.argument("file", type=click.File("rb"))
+@data_option
+def import_plivo(file: BinaryIO, data: Path | None) -> None:
+    """Import accounts and numbers from a PostgreSQL dump, whose SQL is read and never run."""
+    dump = read_accounts(file)
+    report = with_product(data, lambda product: bring_in(dump, accounts=product.accounts, numbers=product.numbers))
+    click.echo(
+        f"accounts: {report.accounts_added} added, {report.accounts_changed} changed, "
+        f"{report.accounts_unchanged} unchanged"
+    )
+    click.echo(
+        f"numbers: {report.numbers_added} added, {report.numbers_unchanged} unchanged, "
+        f"{len(report.conflicts)} in conflict"
+    )
+    _tell_conflicts(report.conflicts)
