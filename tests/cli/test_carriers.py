@@ -111,6 +111,7 @@ def test_binds_are_shown_as_their_process_reports_them_until_it_falls_silent(ope
     assert "is `longcode link` running?" in operator.run("carrier", "show", "north")
     [(carrier_id,)] = operator.rows("SELECT id FROM carrier WHERE name = 'north'")
     bind = {"name": "transceiver 1", "state": "waiting", "submits": 3, "last_error": "the bind was refused"}
+    bind["since"] = "2026-11-22T10:00:00.123456+00:00"
     # Fresh for as long as this test may take.
     for process, seconds in (("fresh", 60), ("silent", -60)):
         operator.write(
@@ -120,15 +121,51 @@ def test_binds_are_shown_as_their_process_reports_them_until_it_falls_silent(ope
             json.dumps({"binds": [bind]}),
             int((time.time() + seconds) * 1e6),
         )
+    since = "since=2026-11-22T10:00:00.123Z"
     printed = operator.run("carrier", "show", "north")
-    assert "process fresh: reporting\n  transceiver 1  waiting  submits=3 last_error=the bind was refused\n" in printed
+    assert (
+        f"process fresh: reporting\n  transceiver 1  waiting  submits=3 last_error=the bind was refused {since}\n"
+        in printed
+    )
     assert "process silent: stale, last heard 20" in printed
     [shown] = operator.lines("carrier", "show", "north")
     assert [(link["process"], link["stale"]) for link in shown["links"]] == [("fresh", False), ("silent", True)]
+    assert {link["binds"][0]["since"] for link in shown["links"]} == {"2026-11-22T10:00:00.123Z"}
     assert {line["name"]: line["last_error"] for line in operator.lines("carrier", "list")} == {
         "simulator": None,
         "north": "the bind was refused",
     }
+
+
+def test_settings_are_changed_and_the_others_stay_with_their_seals(operator: Operator) -> None:
+    operator.run("carrier", "add", "moving", "--driver", "smpp", *SMPP, "window=5")
+    stored = "SELECT settings FROM carrier WHERE name = 'moving'"
+    [(before,)] = operator.rows(stored)
+    assert operator.run("carrier", "set", "moving", "port=2776", "--unset", "window") == "carrier moving changed\n"
+    [(after,)] = operator.rows(stored)
+    expected = json.loads(before) | {"port": "2776"}
+    del expected["window"]
+    assert json.loads(after) == expected
+    assert operator.run("carrier", "set", "moving", "port=2776") == "carrier moving is set so already\n"
+
+    operator.run("carrier", "set", "moving", "password=other=one")
+    [(sealed,)] = operator.rows(stored)
+    assert json.loads(sealed)["password"].startswith("sealed:")
+    assert json.loads(sealed)["password"] != json.loads(before)["password"]
+    refused = operator.run("carrier", "set", "moving", "port=0", "pass", "colour=red", "--unset", "mode", status=1)
+    for fault in ("pass: expected key=value", "mode: is not set", "port: expected", "colour: there is no"):
+        assert fault in refused
+    assert operator.rows(stored) == [(sealed,)]
+
+
+def test_a_carrier_is_removed_once_no_route_leads_to_it(operator: Operator) -> None:
+    operator.run("carrier", "add", "going", "--driver", "simulator")
+    operator.run("route", "add", "--carrier", "going", "--prefix", "99")
+    [route] = [line["id"] for line in operator.lines("route", "list") if line["carrier"] == "going"]
+    assert f"route {route} leads to it" in operator.run("carrier", "remove", "going", status=1)
+    operator.run("route", "remove", str(route))
+    assert operator.run("carrier", "remove", "going") == "carrier going removed\n"
+    assert "going" not in operator.run("carrier", "list")
 
 
 def test_a_carrier_is_tried_and_what_failed_is_said(operator: Operator) -> None:
@@ -155,6 +192,9 @@ REFUSALS = [
     RefusalCase("a name with a control character", ("add", "a\tb", "--driver", "simulator"), ("printable",)),
     RefusalCase("showing a carrier that there is not", ("show", "no"), ("there is no carrier no",)),
     RefusalCase("pausing one", ("pause", "no"), ("there is no carrier no",)),
+    RefusalCase("changing one", ("set", "no", "port=1"), ("there is no carrier no",)),
+    RefusalCase("changing nothing", ("set", "north"), ("nothing to change",)),
+    RefusalCase("removing one", ("remove", "no"), ("there is no carrier no",)),
     RefusalCase("trying one", ("test", "no"), ("there is no carrier no",)),
 ]
 

@@ -38,6 +38,12 @@ async def test_a_queue_is_counted_and_its_oldest_found_over_all_accounts_and_pri
     assert await store.depth(99) == QueueDepth(0, None)
 
 
+async def test_what_waits_for_a_route_is_counted_as_a_queue_of_its_own(database: Database) -> None:
+    waiting = [replace(new(number), carrier_id=None, due_at=NOW) for number in (1, 2)]
+    await IntakeStore(database).insert([*waiting, new(3)], [])
+    assert await CarrierStatusStore(database).depth(None) == QueueDepth(2, NOW)
+
+
 async def test_each_process_is_known_by_what_it_said_last(database: Database) -> None:
     store = CarrierStatusStore(database)
     for second, process in enumerate(("b", "a", "b")):
@@ -49,3 +55,8 @@ async def test_each_process_is_known_by_what_it_said_last(database: Database) ->
         ("a", 1, NOW + timedelta(seconds=1)),
         ("b", 2, NOW + timedelta(seconds=2)),
     ]
+    assert known[1].binds == [{"name": "trx 1", "state": "bound", "submits": 2}]
+    every = await store.by_carrier()
+    assert every[CARRIER] == known
+    assert [one.binds for one in every[OTHER_CARRIER]] == [[]]
+    assert [one.is_stale(NOW + timedelta(seconds=11.5)) for one in known] == [True, False]

@@ -1,13 +1,11 @@
-"""Commands about carriers: settings, state, queue, binds."""
+"""Commands about carriers: adding, changing, looking, pausing, trying, removing."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -15,19 +13,17 @@ from longcode.bootstrap import Product
 from longcode.carriers import smpp_check, smpp_settings
 from longcode.carriers.registry import PARSERS, SMPP, Parser
 from longcode.cli.product import json_option, with_product
-from longcode.cli.routes import print_routes, route_records
+from longcode.cli.routes import print_routes
 from longcode.cli.session import data_option
-from longcode.cli.tables import Table, clean, echo_json, show_fields
+from longcode.cli.standing import Standing, details, print_links, read_standing, shown_settings, summary
+from longcode.cli.tables import Table, echo_json, show_fields
 from longcode.domain.timestamps import format_milli
 from longcode.errors import ConfigurationError, NotFound
 from longcode.flow.catalog import Catalog
-from longcode.store.carrier_status import COUNTED, CarrierStatusStore, ProcessStatus, QueueDepth
 from longcode.store.catalog import CarrierRow, RouteRow
 from longcode.vault import Vault
 
-HIDDEN = "•••"
 NAME_CHARACTERS = 64
-STALE_AFTER = timedelta(seconds=10)
 
 
 @click.group()
@@ -45,22 +41,53 @@ def add_carrier(name: str, driver: str, settings: tuple[str, ...], data: Path | 
     if not 1 <= len(name) <= NAME_CHARACTERS or not name.isprintable():
         raise ConfigurationError([f"a carrier's name is 1 to {NAME_CHARACTERS} printable characters"])
     parser = PARSERS[driver]
-    given = _read(settings, parser)
+    given, faults = _read(settings)
+    _check(given, parser, faults)
 
     async def add(product: Product) -> None:
-        secret = given.keys() & parser.secret_keys
-        stored = dict(given)
-        if secret:
-            vault = Vault.open(product.settings)
-            stored.update({key: vault.seal(given[key]) for key in secret})
-        await product.catalog_store.add_carrier(name, driver, stored)
+        await product.catalog_store.add_carrier(name, driver, _sealed(given, parser, product))
 
     with_product(data, add)
     click.echo(f"carrier {name}")
 
 
-def _read(settings: Sequence[str], parser: Parser) -> dict[str, str]:
-    """The settings by key. Raises ConfigurationError with every fault of their form and of their values."""
+@carrier.command("set")
+@click.argument("name")
+@click.argument("settings", nargs=-1, metavar="[key=value]…")
+@click.option("--unset", "unset", multiple=True, metavar="KEY", help="Back to its default; may be repeated.")
+@data_option
+def change_carrier(name: str, settings: tuple[str, ...], unset: tuple[str, ...], data: Path | None) -> None:
+    """Change some of a carrier's settings; a running link connects anew with them within seconds.
+
+    What is in flight on the old connection is answered first, for a few seconds.
+    """
+    given, faults = _read(settings)
+    if not given and not unset and not faults:
+        raise ConfigurationError(["nothing to change: give key=value, or --unset KEY"])
+
+    async def change(product: Product) -> bool:
+        return await product.catalog_store.change_settings(
+            name, lambda row: _changed(row, given, unset, list(faults), product)
+        )
+
+    changed = with_product(data, change)
+    click.echo(f"carrier {name} {'changed' if changed else 'is set so already'}")
+
+
+def _changed(
+    row: CarrierRow, given: Mapping[str, str], unset: Sequence[str], faults: list[str], product: Product
+) -> dict[str, str]:
+    """All settings as they are to be stored. Raises ConfigurationError with every fault, those given included."""
+    parser = PARSERS[row.driver]
+    faults += [f"{key}: given and unset" for key in unset if key in given]
+    faults += [f"{key}: is not set" for key in unset if key not in given and key not in row.settings]
+    kept = {key: value for key, value in row.settings.items() if key not in given and key not in unset}
+    _check({**_unsealed(kept, parser, product), **given}, parser, faults)
+    return {**kept, **_sealed(given, parser, product)}
+
+
+def _read(settings: Sequence[str]) -> tuple[dict[str, str], list[str]]:
+    """The settings by key, and the faults of their form."""
     given: dict[str, str] = {}
     faults = []
     for setting in settings:
@@ -71,39 +98,45 @@ def _read(settings: Sequence[str], parser: Parser) -> dict[str, str]:
             faults.append(f"{key}: given twice")
         else:
             given[key] = value
+    return given, faults
+
+
+def _check(settings: Mapping[str, str], parser: Parser, faults: list[str]) -> None:
+    """Raise ConfigurationError with these faults and every fault of the settings' values, if there is one."""
     try:
-        parser.check(given)
+        parser.check(settings)
     except ConfigurationError as error:
-        faults += error.faults
+        faults = [*faults, *error.faults]
     if faults:
         raise ConfigurationError(faults)
-    return given
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """How one carrier is doing. last_error: the latest that a process reports of a bind, None where there is none."""
+def _sealed(settings: Mapping[str, str], parser: Parser, product: Product) -> dict[str, str]:
+    """Settings as they are stored."""
+    secret = settings.keys() & parser.secret_keys
+    vault = Vault.open(product.settings) if secret else None
+    return {key: vault.seal(value) if vault is not None and key in secret else value for key, value in settings.items()}
 
-    row: CarrierRow
-    depth: QueueDepth
-    processes: Sequence[ProcessStatus]
 
-    @property
-    def state(self) -> str:
-        return "paused" if self.row.paused else "running"
+def _unsealed(settings: Mapping[str, str], parser: Parser, product: Product) -> dict[str, str]:
+    """Stored settings as the driver reads them. Raises ConfigurationError where the key is another one."""
+    secret = settings.keys() & parser.secret_keys
+    vault = Vault.open(product.settings) if secret else None
+    return {
+        key: vault.unseal(value) if vault is not None and key in secret else value for key, value in settings.items()
+    }
 
-    @property
-    def waiting(self) -> str:
-        """How much waits, as far as it is counted."""
-        return f"over {COUNTED}" if self.depth.waiting > COUNTED else str(self.depth.waiting)
 
-    @property
-    def last_error(self) -> str | None:
-        for process in sorted(self.processes, key=lambda process: process.updated_at, reverse=True):
-            for bind in _binds(process):
-                if bind.get("last_error"):
-                    return str(bind["last_error"])
-        return None
+@carrier.command("remove")
+@click.argument("name")
+@data_option
+def remove_carrier(name: str, data: Path | None) -> None:
+    """Remove a carrier to which no route leads and for which no message waits.
+
+    Its receipts come over its own connection: those that are still to come are lost.
+    """
+    with_product(data, lambda product: product.catalog_store.remove_carrier(name))
+    click.echo(f"carrier {name} removed")
 
 
 @carrier.command("list")
@@ -114,12 +147,12 @@ def list_carriers(as_json: bool, data: Path | None) -> None:
 
     async def read(product: Product) -> list[Standing]:
         catalog = await product.catalog.now()
-        return [await _standing(product, row) for row in catalog.carriers.values()]
+        return [await read_standing(product, row) for row in catalog.carriers.values()]
 
     standings = with_product(data, read)
     if as_json:
         for one in standings:
-            echo_json(_summary(one))
+            echo_json(summary(one))
     elif standings:
         rows = [(one.row.name, one.row.driver, one.state, one.waiting, one.last_error) for one in standings]
         Table("name", "driver", "state", "waiting", "last error").add(rows)
@@ -136,18 +169,18 @@ def show_carrier(name: str, as_json: bool, data: Path | None) -> None:
         catalog = await product.catalog.now()
         row = _find(catalog, name)
         routes = [route for route in catalog.routes if route.carrier_id == row.id]
-        return await _standing(product, row), routes, await product.accounts.names(), product.clock()
+        return await read_standing(product, row), routes, await product.accounts.names(), product.clock()
 
     standing, routes, accounts, now = with_product(data, read)
     if as_json:
-        echo_json(_details(standing, routes, accounts, now))
+        echo_json(details(standing, routes, accounts, now))
         return
     oldest = standing.depth.oldest_due_at
     fields = {
         "driver": standing.row.driver,
         "state": standing.state,
         "waiting": standing.waiting if oldest is None else f"{standing.waiting}, the oldest due {format_milli(oldest)}",
-        **{f"setting {key}": value for key, value in _settings(standing.row).items()},
+        **{f"setting {key}": value for key, value in shown_settings(standing.row).items()},
     }
     show_fields(f"carrier {standing.row.name}", fields)
     click.echo()
@@ -155,7 +188,7 @@ def show_carrier(name: str, as_json: bool, data: Path | None) -> None:
         print_routes(routes, accounts)
     else:
         click.echo("no route leads to it: `longcode route add --carrier NAME`")
-    _print_links(standing, now)
+    print_links(standing, now)
 
 
 @carrier.command("pause")
@@ -187,7 +220,7 @@ def check_carrier(name: str, data: Path | None) -> None:
         if row.driver != SMPP:
             click.echo("✓ the simulator needs no connection")
             return
-        settings = smpp_settings.parse(_unsealed(row, product))
+        settings = smpp_settings.parse(_unsealed(row.settings, PARSERS[SMPP], product))
         async with aclosing(smpp_check.check(settings)) as steps:
             async for step in steps:
                 click.echo(f"✓ {step}")
@@ -199,79 +232,8 @@ def check_carrier(name: str, data: Path | None) -> None:
         raise SystemExit(1) from error
 
 
-def _unsealed(row: CarrierRow, product: Product) -> dict[str, str]:
-    secret = row.settings.keys() & PARSERS[row.driver].secret_keys
-    opened = dict(row.settings)
-    if secret:
-        vault = Vault.open(product.settings)
-        opened.update({key: vault.unseal(row.settings[key]) for key in secret})
-    return opened
-
-
 def _find(catalog: Catalog, name: str) -> CarrierRow:
     for row in catalog.carriers.values():
         if row.name == name:
             return row
     raise NotFound(f"there is no carrier {name}")
-
-
-async def _standing(product: Product, row: CarrierRow) -> Standing:
-    store = CarrierStatusStore(product.database)
-    return Standing(row, await store.depth(row.id), await store.processes(row.id))
-
-
-def _settings(row: CarrierRow) -> dict[str, str]:
-    """The settings as they may be shown."""
-    secret = PARSERS[row.driver].secret_keys if row.driver in PARSERS else row.settings.keys()
-    return {key: HIDDEN if key in secret else value for key, value in row.settings.items()}
-
-
-def _binds(process: ProcessStatus) -> list[Mapping[str, Any]]:
-    binds = process.status.get("binds")
-    return [bind for bind in binds if isinstance(bind, Mapping)] if isinstance(binds, list) else []
-
-
-def _summary(standing: Standing) -> dict[str, object]:
-    return {
-        "name": standing.row.name,
-        "driver": standing.row.driver,
-        "state": standing.state,
-        "waiting": standing.depth.waiting,
-        "last_error": standing.last_error,
-    }
-
-
-def _details(
-    standing: Standing, routes: Sequence[RouteRow], accounts: Mapping[int, str], now: datetime
-) -> dict[str, object]:
-    oldest = standing.depth.oldest_due_at
-    return {
-        **_summary(standing),
-        "oldest_due_at": None if oldest is None else format_milli(oldest),
-        "settings": _settings(standing.row),
-        "routes": route_records(routes, accounts),
-        "links": [
-            {
-                "process": process.process,
-                "updated_at": format_milli(process.updated_at),
-                "stale": now - process.updated_at > STALE_AFTER,
-                **process.status,
-            }
-            for process in standing.processes
-        ],
-    }
-
-
-def _print_links(standing: Standing, now: datetime) -> None:
-    if standing.row.driver != SMPP:
-        return
-    click.echo()
-    if not standing.processes:
-        click.echo("no process has reported on its binds: is `longcode link` running?")
-    for process in standing.processes:
-        stale = now - process.updated_at > STALE_AFTER
-        heard = f"stale, last heard {format_milli(process.updated_at)}" if stale else "reporting"
-        click.echo(f"process {clean(process.process)}: {heard}")
-        for bind in _binds(process):
-            rest = " ".join(f"{key}={value}" for key, value in bind.items() if key not in ("name", "state") and value)
-            click.echo(f"  {clean(bind.get('name'))}  {clean(bind.get('state'))}  {clean(rest)}")

@@ -18,6 +18,8 @@ from longcode.store.database import Database
 COUNTED: Final = 10_000
 PAIRS: Final = 1_000
 FORGOTTEN_AFTER: Final = timedelta(hours=1)
+# Processes report every second; one that fell silent this long ago says nothing of now.
+STALE_AFTER: Final = timedelta(seconds=10)
 
 _outbox = schema.outbox.c
 
@@ -32,6 +34,16 @@ class ProcessStatus:
     process: str
     status: Mapping[str, Any]
     updated_at: datetime
+
+    @property
+    def binds(self) -> list[Mapping[str, Any]]:
+        """Its binds, as far as they can be read."""
+        binds = self.status.get("binds")
+        return [bind for bind in binds if isinstance(bind, Mapping)] if isinstance(binds, list) else []
+
+    def is_stale(self, now: datetime) -> bool:
+        """Whether it fell silent."""
+        return now - self.updated_at > STALE_AFTER
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +71,16 @@ class CarrierStatusStore:
         async with self._database.read() as connection:
             return [ProcessStatus(*row) for row in await connection.execute(query)]
 
+    async def by_carrier(self) -> dict[int, list[ProcessStatus]]:
+        """The same of all carriers, by their ids; a carrier of which nothing was said is not among them."""
+        table = schema.carrier_status.c
+        query = select(table.carrier_id, table.process, table.status, table.updated_at).order_by(table.process)
+        found: dict[int, list[ProcessStatus]] = {}
+        async with self._database.read() as connection:
+            for carrier_id, *said in await connection.execute(query):
+                found.setdefault(carrier_id, []).append(ProcessStatus(*said))
+        return found
+
     async def report(self, carrier_id: int, process: str, status: Mapping[str, Any], now: datetime) -> None:
         """Keep what a process says of a carrier's links; forget processes that fell silent long ago."""
         table = schema.carrier_status
@@ -71,14 +93,14 @@ class CarrierStatusStore:
                 delete(table).where(table.c.carrier_id == carrier_id, table.c.updated_at < now - FORGOTTEN_AFTER)
             )
 
-    async def depth(self, carrier_id: int) -> QueueDepth:
-        """What waits for a carrier, at a cost that a long queue does not raise."""
+    async def depth(self, carrier_id: int | None) -> QueueDepth:
+        """What waits for a carrier, or (None) for a route, at a cost that a long queue does not raise."""
         some = select(_outbox.message_id).where(_outbox.carrier_id == carrier_id).limit(COUNTED + 1).subquery()
         async with self._database.read() as connection:
             waiting: int = (await connection.execute(select(func.count()).select_from(some))).scalar_one()
         return QueueDepth(waiting, await self._oldest(carrier_id) if waiting else None)
 
-    async def _oldest(self, carrier_id: int) -> datetime | None:
+    async def _oldest(self, carrier_id: int | None) -> datetime | None:
         """The earliest due time: the least of each (priority, account), which the index has in front."""
         pair = tuple_(_outbox.priority, _outbox.account_id)
         head = (

@@ -1,0 +1,119 @@
+"""How carriers stand, for people and for programs: settings, state, queue, and what is said of their binds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import click
+
+from longcode.bootstrap import Product
+from longcode.carriers.registry import PARSERS, SMPP
+from longcode.cli.routes import route_records
+from longcode.cli.tables import clean
+from longcode.domain.timestamps import format_milli, parse_instant
+from longcode.errors import InvalidField
+from longcode.store.carrier_status import COUNTED, CarrierStatusStore, ProcessStatus, QueueDepth
+from longcode.store.catalog import CarrierRow, RouteRow
+
+HIDDEN = "•••"
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How one carrier is doing. last_error: the latest that a process reports of a bind, None where there is none."""
+
+    row: CarrierRow
+    depth: QueueDepth
+    processes: Sequence[ProcessStatus]
+
+    @property
+    def state(self) -> str:
+        return "paused" if self.row.paused else "running"
+
+    @property
+    def waiting(self) -> str:
+        """How much waits, as far as it is counted."""
+        return f"over {COUNTED}" if self.depth.waiting > COUNTED else str(self.depth.waiting)
+
+    @property
+    def last_error(self) -> str | None:
+        for process in sorted(self.processes, key=lambda process: process.updated_at, reverse=True):
+            for bind in process.binds:
+                if bind.get("last_error"):
+                    return str(bind["last_error"])
+        return None
+
+
+async def read_standing(product: Product, row: CarrierRow) -> Standing:
+    """How a carrier stands now."""
+    store = CarrierStatusStore(product.database)
+    return Standing(row, await store.depth(row.id), await store.processes(row.id))
+
+
+def shown_settings(row: CarrierRow) -> dict[str, str]:
+    """The settings as they may be shown."""
+    secret = PARSERS[row.driver].secret_keys if row.driver in PARSERS else row.settings.keys()
+    return {key: HIDDEN if key in secret else value for key, value in row.settings.items()}
+
+
+def summary(standing: Standing) -> dict[str, object]:
+    """What programs read in a list; keys are added, and never change their meaning."""
+    return {
+        "name": standing.row.name,
+        "driver": standing.row.driver,
+        "state": standing.state,
+        "waiting": standing.depth.waiting,
+        "last_error": standing.last_error,
+    }
+
+
+def details(
+    standing: Standing, routes: Sequence[RouteRow], accounts: Mapping[int, str], now: datetime
+) -> dict[str, object]:
+    """What programs read of one carrier. accounts: names by id."""
+    oldest = standing.depth.oldest_due_at
+    return {
+        **summary(standing),
+        "oldest_due_at": None if oldest is None else format_milli(oldest),
+        "settings": shown_settings(standing.row),
+        "routes": route_records(routes, accounts),
+        "links": [
+            {
+                "process": process.process,
+                "updated_at": format_milli(process.updated_at),
+                "stale": process.is_stale(now),
+                **process.status,
+                "binds": [_shown(bind) for bind in process.binds],
+            }
+            for process in standing.processes
+        ],
+    }
+
+
+def print_links(standing: Standing, now: datetime) -> None:
+    """Each bind on a line, under the process that holds it; nothing for a driver without binds."""
+    if standing.row.driver != SMPP:
+        return
+    click.echo()
+    if not standing.processes:
+        click.echo("no process has reported on its binds: is `longcode link` running?")
+    for process in standing.processes:
+        stale = process.is_stale(now)
+        heard = f"stale, last heard {format_milli(process.updated_at)}" if stale else "reporting"
+        click.echo(f"process {clean(process.process)}: {heard}")
+        for bind in map(_shown, process.binds):
+            rest = " ".join(f"{key}={value}" for key, value in bind.items() if key not in ("name", "state") and value)
+            click.echo(f"  {clean(bind.get('name'))}  {clean(bind.get('state'))}  {clean(rest)}")
+
+
+def _shown(bind: Mapping[str, Any]) -> dict[str, Any]:
+    """A bind with its instant spelled as every other."""
+    shown = dict(bind)
+    # Another release may spell it in its own way.
+    with suppress(InvalidField):
+        shown["since"] = format_milli(parse_instant(bind.get("since"), field="since"))
+    return shown
