@@ -18,7 +18,7 @@ COMMANDS = {
     "link": "processes:link",
     "migrate": "processes:migrate",
     "seed": "processes:seed",
-    "doctor": "processes:doctor",
+    "doctor": "doctor:doctor",
     "account": "accounts:account",
     "number": "numbers:number",
     "sender": "accounts:sender",

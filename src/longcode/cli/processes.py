@@ -14,17 +14,15 @@ import click
 from uvicorn.supervisors.multiprocess import Multiprocess
 
 from longcode import log
-from longcode.bootstrap import Product, open_database, open_expiring, running
+from longcode.bootstrap import Product, open_database, running
 from longcode.cli.embedded import is_embedded, make_folder, only_one, settings_with
 from longcode.cli.server import Server, listen_on
-from longcode.cli.session import check_schema, data_option, opened, run
+from longcode.cli.session import check_schema, data_option, run
 from longcode.cli.waiting import patiently, wait_option
-from longcode.domain.clock import utc_now
 from longcode.engine.jobs import LINK_DRIVERS, WORKER_DRIVERS, working
 from longcode.engine.local import LocalRunner
 from longcode.engine.wake import background, listen
-from longcode.errors import ConfigurationError, Duplicate, LongcodeError, NotFound, StorageDown
-from longcode.expiring.redis import RedisExpiring
+from longcode.errors import ConfigurationError, Duplicate, StorageDown
 from longcode.flow.catalog import SIMULATOR_DRIVER
 from longcode.flow.identity import hash_secret, matches, new_secret
 from longcode.settings import Settings
@@ -253,41 +251,3 @@ def migrate(wait_seconds: int, data: Path | None) -> None:
 
     before, after = run(move())
     click.echo(f"schema {after}" if before == after else f"schema {before or 'none'} → {after}")
-
-
-@click.command()
-@data_option
-def doctor(data: Path | None) -> None:
-    """Look for what is wrong; exit 1 if there is something."""
-    settings = settings_with(data)
-    log.configure("error")
-    faults = run(_faults(settings))
-    for fault in faults:
-        click.echo(f"✗ {fault}")
-    if faults:
-        raise SystemExit(1)
-    click.echo("✓ nothing is wrong")
-
-
-async def _faults(settings: Settings) -> list[str]:
-    """What stands in the way of sending, in plain words."""
-    try:
-        await check_schema(settings)
-    except LongcodeError as error:
-        return [str(error)]
-    database = open_database(settings)
-    expiring = open_expiring(settings, database, utc_now)
-    faults = await expiring.faults() if isinstance(expiring, RedisExpiring) else []
-    await expiring.close()
-    await database.close()
-    async with opened(settings) as product:
-        catalog = await product.catalog.now()
-        if not catalog.routes:
-            faults.append("no route leads to a carrier: `longcode carrier add`, then `longcode route add`")
-        name = settings.anonymous_account
-        if name is not None:
-            try:
-                await product.accounts.by_name(name)
-            except NotFound as error:
-                faults.append(f"LONGCODE_ANONYMOUS_ACCOUNT: {error}")
-    return faults

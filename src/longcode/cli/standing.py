@@ -37,7 +37,7 @@ class Standing:
     @property
     def waiting(self) -> str:
         """How much waits, as far as it is counted."""
-        return f"over {COUNTED}" if self.depth.waiting > COUNTED else str(self.depth.waiting)
+        return counted(self.depth.waiting)
 
     @property
     def last_error(self) -> str | None:
@@ -46,6 +46,11 @@ class Standing:
                 if bind.get("last_error"):
                     return str(bind["last_error"])
         return None
+
+
+def counted(waiting: int) -> str:
+    """The length of a queue, as far as it is counted."""
+    return f"over {COUNTED}" if waiting > COUNTED else str(waiting)
 
 
 async def read_standing(product: Product, row: CarrierRow) -> Standing:

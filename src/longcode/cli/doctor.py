@@ -1,0 +1,138 @@
+"""The command that looks for what is wrong."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import click
+
+from longcode import log
+from longcode.bootstrap import Product, running
+from longcode.carriers.registry import SMPP
+from longcode.carriers.smpp_link import Kind, LinkState
+from longcode.cli.embedded import is_embedded, settings_with
+from longcode.cli.session import check_schema, data_option, run
+from longcode.cli.standing import Standing, counted, read_standing
+from longcode.domain.timestamps import format_milli
+from longcode.errors import LongcodeError, NotFound
+from longcode.flow.catalog import Catalog
+from longcode.settings import Settings
+from longcode.store.carrier_status import CarrierStatusStore
+
+# The simulator turns nothing away for long, so what is due for longer has nobody to send it.
+UNSERVED_AFTER = timedelta(seconds=60)
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """The commands whose processes serve carriers. worker: the simulator's. link: those by SMPP."""
+
+    worker: str
+    link: str
+
+
+EMBEDDED = Serving("longcode up", "longcode up")
+SHARED = Serving("longcode worker", "longcode link")
+
+
+@click.command()
+@click.option("--here", is_flag=True, help="Only database, schema and Redis: what a process cannot run without.")
+@data_option
+def doctor(here: bool, data: Path | None) -> None:
+    """Look for what is wrong; exit 1 if there is something."""
+    settings = settings_with(data)
+    log.configure("error")
+    faults = run(_faults(settings, here=here))
+    for fault in faults:
+        click.echo(f"✗ {fault}")
+    if faults:
+        raise SystemExit(1)
+    click.echo("✓ nothing is wrong")
+
+
+async def _faults(settings: Settings, *, here: bool) -> list[str]:
+    """What stands in the way of sending, in plain words."""
+    try:
+        await check_schema(settings)
+        async with running(settings) as product:
+            faults = await _expiring_faults(product)
+            return faults if here else [*faults, *await _setup_faults(product), *await _carrier_faults(product)]
+    except LongcodeError as error:
+        return [str(error)]
+
+
+async def _expiring_faults(product: Product) -> list[str]:
+    if product.settings.redis_url is None:
+        return []
+    from longcode.expiring.redis import RedisExpiring  # only where there is Redis
+
+    assert isinstance(product.expiring, RedisExpiring)
+    try:
+        return await product.expiring.faults()
+    except LongcodeError as error:
+        return [str(error)]
+
+
+async def _setup_faults(product: Product) -> list[str]:
+    faults = []
+    if not (await product.catalog.now()).routes:
+        faults.append("no route leads to a carrier: `longcode carrier add`, then `longcode route add`")
+    name = product.settings.anonymous_account
+    if name is not None:
+        try:
+            await product.accounts.by_name(name)
+        except NotFound as error:
+            faults.append(f"LONGCODE_ANONYMOUS_ACCOUNT: {error}")
+    unrouted = await CarrierStatusStore(product.database).depth(None)
+    if unrouted.waiting:
+        faults.append(f"no route carries what waits: {counted(unrouted.waiting)} in all; `longcode route add`")
+    return faults
+
+
+async def _carrier_faults(product: Product) -> list[str]:
+    catalog = await product.catalog.now()
+    serving = EMBEDDED if is_embedded(product.settings) else SHARED
+    now = product.clock()
+    faults = []
+    for row in catalog.carriers.values():
+        standing = await read_standing(product, row)
+        fault = _fault(standing, now, routed=_is_routed(catalog, row.id), serving=serving)
+        if fault is not None:
+            faults.append(f"carrier {row.name}: {fault}")
+    return faults
+
+
+def _is_routed(catalog: Catalog, carrier_id: int) -> bool:
+    return any(route.carrier_id == carrier_id for route in catalog.routes)
+
+
+def _fault(standing: Standing, now: datetime, *, routed: bool, serving: Serving) -> str | None:
+    """What keeps a carrier from sending; None where nothing does, or it has nothing to send."""
+    row, waiting = standing.row, standing.depth.waiting
+    if row.paused:
+        return f"is paused while {standing.waiting} wait for it; `longcode carrier resume`" if waiting else None
+    if not routed and not waiting:
+        return None
+    if row.driver == SMPP:
+        return _bind_fault(standing, now, serving)
+    oldest = standing.depth.oldest_due_at
+    if oldest is not None and now - oldest > UNSERVED_AFTER:
+        return f"{standing.waiting} wait for it, due since {format_milli(oldest)}: is `{serving.worker}` running?"
+    return None
+
+
+def _bind_fault(standing: Standing, now: datetime, serving: Serving) -> str | None:
+    if not standing.processes:
+        return f"no process has reported on its binds: is `{serving.link}` running?"
+    heard = [process for process in standing.processes if not process.is_stale(now)]
+    if not heard:
+        last = max(process.updated_at for process in standing.processes)
+        return f"no process reports on its binds since {format_milli(last)}: is `{serving.link}` running?"
+    binds = [bind for process in heard for bind in process.binds if bind.get("state") == LinkState.BOUND]
+    if not binds:
+        return f"none of its binds is bound: {standing.last_error or 'no reason is known yet'}"
+    if all(str(bind.get("name")).startswith(Kind.RECEIVER) for bind in binds):
+        return f"only receivers are bound, which do not send: {standing.last_error or 'no reason is known yet'}"
+    return None

@@ -1,0 +1,129 @@
+"""What `longcode doctor` finds, by the real executable on databases in every state."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sqlite3
+import time
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from longcode.carriers.smpp_link import LinkState
+from tests.processes import free_port, run_cli
+
+SMPP = ("host=127.0.0.1", "port=2775", "system_id=esme", "password=secret")
+LATER, LONG_AGO = 60, -120
+
+
+@pytest.fixture(scope="module")
+def healthy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the simulator, which carries everything, and the idle carrier north by SMPP."""
+    data = tmp_path_factory.mktemp("doctor") / "data"
+    for args in (("migrate",), ("seed",), ("carrier", "add", "north", "--driver", "smpp", *SMPP)):
+        run_cli(*args, "--data", str(data))
+    return data
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What a process says of north's binds, by (name, state). seconds: when, from now."""
+
+    binds: tuple[tuple[str, str], ...]
+    seconds: float = LATER
+
+
+@dataclass(frozen=True, slots=True)
+class DoctorCase:
+    """finds: what it prints; "": nothing is wrong. waiting: a message waits for this carrier; "" for a route."""
+
+    what: str
+    finds: str
+    statements: tuple[str, ...] = ()
+    said: Said | None = None
+    waiting: str | None = None
+    args: tuple[str, ...] = ()
+
+
+ROUTE = (
+    "INSERT INTO route (carrier_id, prefix, priority) SELECT id, '44', 0 FROM carrier WHERE name = 'north'",
+    "UPDATE catalog_version SET version = version + 1",
+)
+PAUSE = ("UPDATE carrier SET paused = 1 WHERE name = 'north'",)
+UNBOUND = (("transceiver 1", LinkState.WAITING.value),)
+CASES = [
+    DoctorCase("a carrier that nobody uses", ""),
+    DoctorCase(
+        "nobody serves it", "✗ carrier north: no process has reported on its binds: is `longcode up` running?", ROUTE
+    ),
+    DoctorCase("its own health alone", "", ROUTE, args=("--here",)),
+    DoctorCase("bound", "", ROUTE, Said((("transceiver 1", LinkState.BOUND.value), *UNBOUND))),
+    DoctorCase(
+        "bound long ago",
+        "✗ carrier north: no process reports on its binds since 20",
+        ROUTE,
+        Said((("transceiver 1", LinkState.BOUND.value),), seconds=LONG_AGO),
+    ),
+    DoctorCase(
+        "no bind is bound", "✗ carrier north: none of its binds is bound: the bind was refused", ROUTE, Said(UNBOUND)
+    ),
+    DoctorCase(
+        "receivers alone are bound",
+        "✗ carrier north: only receivers are bound, which do not send: the bind was refused",
+        ROUTE,
+        Said((("receiver 1", LinkState.BOUND.value), ("transmitter 1", LinkState.WAITING.value))),
+    ),
+    DoctorCase("paused with nothing to send", "", (*ROUTE, *PAUSE)),
+    DoctorCase(
+        "paused with something to send",
+        "✗ carrier north: is paused while 1 wait for it; `longcode carrier resume`",
+        (*ROUTE, *PAUSE),
+        waiting="north",
+    ),
+    DoctorCase("nobody serves the simulator", "✗ carrier simulator: 1 wait for it, due since 20", waiting="simulator"),
+    DoctorCase(
+        "a message without a route", "✗ no route carries what waits: 1 in all; `longcode route add`", waiting=""
+    ),
+]
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.what)
+def test_it_finds_what_keeps_messages_from_being_sent(case: DoctorCase, healthy: Path, tmp_path: Path) -> None:
+    data = shutil.copytree(healthy, tmp_path / "data")
+    with closing(sqlite3.connect(data / "longcode.db")) as connection, connection:
+        for statement in case.statements:
+            connection.execute(statement)
+        if case.said is not None:
+            binds = [
+                {"name": name, "state": state, "last_error": "the bind was refused"} for name, state in case.said.binds
+            ]
+            connection.execute(
+                "INSERT INTO carrier_status SELECT id, 'host:1', ?, ? FROM carrier WHERE name = 'north'",
+                (json.dumps({"binds": binds}), micros(case.said.seconds)),
+            )
+        if case.waiting is not None:
+            connection.execute(
+                "INSERT INTO outbox (message_id, account_id, carrier_id, priority, due_at, expires_at, deferrals)"
+                " VALUES (?, 1, (SELECT id FROM carrier WHERE name = ?), 5, ?, ?, 0)",
+                ("0" * 32, case.waiting, micros(LONG_AGO), micros(LATER)),
+            )
+    done = run_cli("doctor", *case.args, "--data", str(data), status=1 if case.finds else 0)
+    assert "Traceback" not in done.stderr
+    assert done.stdout.startswith(case.finds or "✓ nothing is wrong")
+    assert len(done.stdout.splitlines()) == 1
+
+
+def micros(seconds: float) -> int:
+    """An instant so far from now, as SQLite keeps it."""
+    return int((time.time() + seconds) * 1e6)
+
+
+@pytest.mark.parametrize("args", [(), ("--here",)])
+def test_it_finds_that_redis_does_not_answer(healthy: Path, args: tuple[str, ...]) -> None:
+    env = {"LONGCODE_REDIS_URL": f"redis://127.0.0.1:{free_port()}/0"}
+    done = run_cli("doctor", *args, "--data", str(healthy), status=1, env=env)
+    assert done.stdout.startswith("✗ ")
+    assert "Traceback" not in done.stderr
