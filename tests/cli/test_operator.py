@@ -270,6 +270,35 @@ def test_the_dumps_secret_replaces_another_and_its_numbers_stay_where_they_are(
     assert "1 in conflict\n12025550101: the number is assigned to another account" in conflict
 
 
+def test_rows_of_a_dump_that_nobody_could_use_are_skipped_and_told_and_the_others_come(
+    operator: Operator, tmp_path: Path
+) -> None:
+    file = tmp_path / "dump.sql"
+    file.write_text(
+        "COPY account FROM stdin;\n1\tpart\tpartial\n2\t\\N\tsecretless\n3\tx\ta:b\n\\.\n"
+        "INSERT INTO phone_number VALUES (1, '12025550151', 1),\n(2, '+12025550151', 1),\n"
+        "(3, '12025550152', 2),\n(4, 'HELP', 1),\n(5, '12025550153', NULL);"
+    )
+    skipped = (
+        "skipped: line 3: account.auth_id is null\n"
+        "skipped: line 4: account.username cannot be used: an account's name is printable, "
+        "not empty, and has no colon\n"
+        "skipped: line 7: phone_number.number is the one on line 6, which the account has already\n"
+        "skipped: line 8: phone_number.account_id is that of an account that was skipped\n"
+        "skipped: line 9: phone_number.number is not a number of 6 to 20 digits\n"
+        "skipped: line 10: phone_number.account_id is null\n"
+    )
+    assert operator.run("import", "plivo", str(file)) == (
+        "accounts: 1 added, 0 changed, 0 unchanged, 2 skipped\n"
+        "numbers: 1 added, 0 unchanged, 0 in conflict, 4 skipped\n" + skipped
+    )
+    assert operator.run("import", "plivo", str(file)) == (
+        "accounts: 0 added, 0 changed, 1 unchanged, 2 skipped\n"
+        "numbers: 0 added, 1 unchanged, 0 in conflict, 4 skipped\n" + skipped
+    )
+    assert operator.http.basic("partial", "part").outbound("12025550151", STRANGER).status == 200
+
+
 @dataclass(frozen=True, slots=True)
 class RefusalCase:
     """A command that ends with `status`, says what is wrong and changes nothing.
@@ -292,6 +321,8 @@ REFUSALS = [
     RefusalCase("an account that there is already", ("account", "create", "mine"), ("an account mine already",)),
     RefusalCase("an account's name with a colon", ("account", "create", "a:b"), ("has no colon",)),
     RefusalCase("an account's name with a control character", ("account", "create", "a\x1bb"), ("is printable",)),
+    RefusalCase("a secret that is empty", ("account", "create", "bare", "--secret", ""), ("may not be empty",)),
+    RefusalCase("a new secret that is empty", ("account", "secret", "mine", "--secret", ""), ("may not be empty",)),
     RefusalCase("a number of nobody's", ("number", "add", "12025550199", "--account", "no"), ("no account no",)),
     RefusalCase(
         "a number with letters", ("number", "add", "1202555HELP", *TO_MINE), ("'1202555HELP' is not a number",)
@@ -349,13 +380,10 @@ REFUSALS = [
         {"dump.sql": b"# Read me\n\nIt's a text.\n"},
     ),
     RefusalCase(
-        "a dump with accounts and numbers that nobody could use",
+        "a dump whose last rows do not end, though every row is whole",
         PLIVO,
-        ("account 1: ", "has no colon", "phone_number 9: 'HELP' is not a number"),
-        {
-            "dump.sql": b"INSERT INTO account (id, auth_id, username) VALUES (1, 'x', 'a:b');\n"
-            b"INSERT INTO phone_number (id, number, account_id) VALUES (9, 'HELP', 1);\n"
-        },
+        ("truncated",),
+        {"dump.sql": b"COPY account FROM stdin;\n1\tx\tuncounted\n"},
     ),
 ]
 

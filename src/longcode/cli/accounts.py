@@ -34,7 +34,7 @@ def create_account(name: str, secret: str | None, data: Path | None) -> None:
     """Make an account."""
     if not is_account_name(name):
         raise ConfigurationError([NAME_RULE])
-    chosen = secret or new_secret()
+    chosen = _secret(secret)
     with_product(data, lambda product: product.accounts.create(name, hash_secret(chosen)))
     click.echo(f"account {name}")
     if secret is None:
@@ -61,7 +61,7 @@ def list_accounts(as_json: bool, data: Path | None) -> None:
 @data_option
 def change_secret(name: str, secret: str | None, data: Path | None) -> None:
     """Give an account another secret. Running servers may still take the old one for 15 seconds."""
-    chosen = secret or new_secret()
+    chosen = _secret(secret)
 
     async def change(product: Product) -> None:
         owner = await product.accounts.by_name(name)
@@ -71,6 +71,12 @@ def change_secret(name: str, secret: str | None, data: Path | None) -> None:
     click.echo(f"account {name} has a new secret; of the old one, {FOR_A_WHILE}")
     if secret is None:
         click.echo(f"secret {chosen}")
+
+
+def _secret(given: str | None) -> str:
+    if given == "":
+        raise ConfigurationError(["a secret may not be empty; leave --secret away and a random one is made"])
+    return new_secret() if given is None else given
 
 
 @click.group()

@@ -14,7 +14,7 @@ from longcode.cli.listing import Listing, pages
 from longcode.cli.product import account_option, json_option, with_product
 from longcode.cli.session import data_option
 from longcode.domain.phone import parse_inventory_value
-from longcode.encoding.account_dump import read_accounts
+from longcode.encoding.account_dump import AccountDump, read_accounts
 from longcode.errors import ConfigurationError, Duplicate, InvalidField, NotFound
 from longcode.flow.plivo_import import bring_in
 
@@ -173,10 +173,17 @@ def import_plivo(file: BinaryIO, data: Path | None) -> None:
     report = with_product(data, lambda product: bring_in(dump, accounts=product.accounts, numbers=product.numbers))
     click.echo(
         f"accounts: {report.accounts_added} added, {report.accounts_changed} changed, "
-        f"{report.accounts_unchanged} unchanged"
+        f"{report.accounts_unchanged} unchanged{_skipped(dump, 'account')}"
     )
     click.echo(
         f"numbers: {report.numbers_added} added, {report.numbers_unchanged} unchanged, "
-        f"{len(report.conflicts)} in conflict"
+        f"{len(report.conflicts)} in conflict{_skipped(dump, 'phone_number')}"
     )
+    for row in dump.skipped:
+        click.echo(f"skipped: line {row.line}: {row.reason}", err=True)
     _tell_conflicts(report.conflicts)
+
+
+def _skipped(dump: AccountDump, table: str) -> str:
+    count = sum(row.table == table for row in dump.skipped)
+    return f", {count} skipped" if count else ""

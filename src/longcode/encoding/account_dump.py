@@ -7,9 +7,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import BinaryIO, Final
 
+from longcode.domain.account import NAME_RULE, is_account_name
+from longcode.domain.phone import canonical, parse_inventory_value
 from longcode.encoding.sql_dump import DumpError, Row, parse
+from longcode.errors import InvalidField
 
-_COLUMNS: Final = {
+_COLUMNS: Final[dict[str, tuple[str, ...]]] = {
     "account": ("id", "auth_id", "username"),
     "phone_number": ("id", "number", "account_id"),
 }
@@ -36,20 +39,32 @@ class DumpNumber:
 
 
 @dataclass(frozen=True, slots=True)
+class SkippedRow:
+    """A row that nobody could use. reason: one phrase, without the row's values, some being credentials."""
+
+    table: str
+    line: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class AccountDump:
     """The whole dump, in its order."""
 
     accounts: tuple[DumpAccount, ...]
     numbers: tuple[DumpNumber, ...]
+    skipped: tuple[SkippedRow, ...] = ()
 
 
 def read_accounts(source: Iterable[bytes] | BinaryIO) -> AccountDump:
     """The rows of account(id, auth_id, username) and phone_number(id, number, account_id).
 
-    The order of the columns does not matter, nor do others beside them.
+    The order of the columns does not matter, nor do others beside them; rows without named columns are in the
+    order above. Skipped are a row whose auth_id, username, number or account_id is null, empty or unusable, a
+    number of a skipped account, and a number that its account has already, however spelled.
     Raises DumpError for a dump that cannot be read; for its first 20 faults together, each with its line:
-    an id that is no integer, a value that is null or empty, an id, username or number that came before,
-    a number of an unknown account; and for a dump without accounts.
+    an id that is no integer or null, an id or username that came before, a number of an account that is not
+    in the dump; and for a dump without accounts.
     """
     reader = _Rows()
     for row in parse(source, _COLUMNS):
@@ -57,10 +72,15 @@ def read_accounts(source: Iterable[bytes] | BinaryIO) -> AccountDump:
     return reader.finish()
 
 
+class _UnusableRow(DumpError):
+    """One row that says nothing about the soundness of the others."""
+
+
 class _Rows:
     def __init__(self) -> None:
         self._accounts: list[DumpAccount] = []
         self._numbers: list[tuple[int, DumpNumber]] = []
+        self._skipped: list[SkippedRow] = []
         self._first_lines: dict[tuple[str, str, str | int], int] = {}
         self._faults: list[DumpError] = []
 
@@ -73,32 +93,66 @@ class _Rows:
                 self._add_account(row)
             else:
                 self._add_number(row)
+        except _UnusableRow as unusable:
+            self._skipped.append(SkippedRow(row.table, unusable.line, unusable.reason))
         except DumpError as fault:
             self._note(fault)
 
     def finish(self) -> AccountDump:
-        known = {account.id for account in self._accounts}
-        for line, number in self._numbers:
-            if number.account_id not in known:
-                self._note(DumpError(line, f"phone_number.account_id {number.account_id} is no account's id"))
+        numbers = self._usable_numbers()
         if self._faults:
             raise _together(self._faults)
-        if not self._accounts:
+        if not any(table == "account" for table, _, _ in self._first_lines):
             raise DumpError(1, "the dump has no rows of the table account")
-        return AccountDump(tuple(self._accounts), tuple(number for _, number in self._numbers))
+        skipped = sorted(self._skipped, key=lambda row: row.line)
+        return AccountDump(tuple(self._accounts), tuple(numbers), tuple(skipped))
+
+    def _usable_numbers(self) -> list[DumpNumber]:
+        """The numbers of accounts that are kept, each once an account: first spelled, first served."""
+        usable: list[DumpNumber] = []
+        kept = {account.id for account in self._accounts}
+        spelled_on: dict[tuple[int, str], int] = {}
+        for line, number in self._numbers:
+            spelling = (number.account_id, canonical(number.number))
+            if number.account_id not in kept:
+                self._leave(line, number)
+            elif spelling in spelled_on:
+                reason = f"phone_number.number is the one on line {spelled_on[spelling]}, which the account has already"
+                self._skipped.append(SkippedRow("phone_number", line, reason))
+            else:
+                spelled_on[spelling] = line
+                usable.append(number)
+        return usable
+
+    def _leave(self, line: int, number: DumpNumber) -> None:
+        if ("account", "id", number.account_id) in self._first_lines:
+            reason = "phone_number.account_id is that of an account that was skipped"
+            self._skipped.append(SkippedRow("phone_number", line, reason))
+        else:
+            self._note(DumpError(line, f"phone_number.account_id {number.account_id} is no account's id"))
 
     def _add_account(self, row: Row) -> None:
-        account = DumpAccount(id=_integer(row, "id"), auth_id=_text(row, "auth_id"), username=_text(row, "username"))
-        # Kept even if a check below fails, so that its numbers are not called faults too.
-        self._accounts.append(account)
-        self._claim(row, "id", account.id)
-        self._claim(row, "username", account.username)
+        account_id = self._claim_id(row)
+        auth_id, username = _text(row, "auth_id"), _text(row, "username")
+        if not is_account_name(username):
+            raise _UnusableRow(row.line, f"account.username cannot be used: {NAME_RULE}")
+        self._claim(row, "username", username)
+        self._accounts.append(DumpAccount(id=account_id, auth_id=auth_id, username=username))
 
     def _add_number(self, row: Row) -> None:
-        number = DumpNumber(id=_integer(row, "id"), number=_text(row, "number"), account_id=_integer(row, "account_id"))
-        self._numbers.append((row.line, number))
-        self._claim(row, "id", number.id)
-        self._claim(row, "number", number.number)
+        number_id = self._claim_id(row)
+        number, _ = _text(row, "number"), _text(row, "account_id")
+        try:
+            parse_inventory_value(number, field="number")
+        except InvalidField as error:
+            raise _UnusableRow(row.line, "phone_number.number is not a number of 6 to 20 digits") from error
+        account_id = _integer(row, "account_id")
+        self._numbers.append((row.line, DumpNumber(id=number_id, number=number, account_id=account_id)))
+
+    def _claim_id(self, row: Row) -> int:
+        value = _integer(row, "id")
+        self._claim(row, "id", value)
+        return value
 
     def _claim(self, row: Row, column: str, value: str | int) -> None:
         key = (row.table, column, value)
@@ -119,15 +173,19 @@ def _together(faults: list[DumpError]) -> DumpError:
     return DumpError(first.line, "\n".join([first.reason, *(str(fault) for fault in others)]))
 
 
+def _value(row: Row, column: str) -> str | None:
+    return row.values[row.columns.index(column)]
+
+
 def _text(row: Row, column: str) -> str:
-    value = row.values[row.columns.index(column)]
+    value = _value(row, column)
     if not value:
-        raise DumpError(row.line, f"{row.table}.{column} is {'null' if value is None else 'empty'}")
+        raise _UnusableRow(row.line, f"{row.table}.{column} is {'null' if value is None else 'empty'}")
     return value
 
 
 def _integer(row: Row, column: str) -> int:
-    text = _text(row, column)
-    if not _INTEGER.fullmatch(text):
-        raise DumpError(row.line, f"{row.table}.{column} is not an integer")
-    return int(text)
+    value = _value(row, column)
+    if value is None or not _INTEGER.fullmatch(value):
+        raise DumpError(row.line, f"{row.table}.{column} is {'null' if value is None else 'not an integer'}")
+    return int(value)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import BinaryIO, Final
 
@@ -43,27 +43,28 @@ class Row:
     line: int
 
 
-def parse(source: Iterable[bytes] | BinaryIO, tables: Collection[str]) -> Iterator[Row]:
+def parse(source: Iterable[bytes] | BinaryIO, tables: Mapping[str, tuple[str, ...] | None]) -> Iterator[Row]:
     """The rows of these tables in the order of the dump; every other statement is passed over.
 
     source: a file opened for reading bytes, or chunks of any size; CRLF and a missing last newline are fine.
-    tables: names without schema. Where a statement names no columns, a CREATE TABLE before it must.
+    tables: names without schema, each with the columns that it has where neither the statement nor a CREATE
+    TABLE before it names any; None where one of them must.
     Memory is bounded by one line and one row, 1 MiB each.
     Raises DumpError, possibly after rows were given, so act on them only when all have come: truncated or
     overlong input, a wrong number of values, NUL, not UTF-8, one table in two schemas, or a form of COPY
     or INSERT that pg_dump does not write.
     """
-    return _Reader(source, frozenset(tables)).rows()
+    return _Reader(source, tables).rows()
 
 
 class _Reader:
     """The grammar. Every method begins and ends between tokens, `_read` between statements."""
 
-    def __init__(self, source: Iterable[bytes] | BinaryIO, wanted: frozenset[str]) -> None:
+    def __init__(self, source: Iterable[bytes] | BinaryIO, wanted: Mapping[str, tuple[str, ...] | None]) -> None:
         self._lines = numbered_lines(source)
         self._lexer = Lexer(self._lines)
         self._wanted = wanted
-        self._declared: dict[str, tuple[str, ...]] = {}
+        self._declared = {table: columns for table, columns in wanted.items() if columns is not None}
         self._schemas: dict[str, str] = {}
         self._statement_line = 0
         self._recognized = False

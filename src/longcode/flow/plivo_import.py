@@ -5,15 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from longcode.domain.account import NAME_RULE, is_account_name
-from longcode.domain.phone import parse_inventory_value
 from longcode.encoding.account_dump import AccountDump
-from longcode.errors import ConfigurationError, Duplicate, InvalidField
+from longcode.errors import Duplicate
 from longcode.flow.identity import hash_secret, matches
 from longcode.store.accounts import AccountStore
 from longcode.store.numbers import NumberStore
-
-MOST_FAULTS = 20
 
 
 @dataclass(slots=True)
@@ -34,9 +30,7 @@ async def bring_in(
     """Make each account with its auth_id as its secret, and assign each number; harmless when repeated.
 
     An account that exists gets the dump's secret; nothing is ever removed.
-    Raises ConfigurationError, and stores nothing, for usernames and numbers that could never be used.
     """
-    _refuse_unusable(dump)
     report = Report()
     ids: dict[int, int] = {}
     for row in dump.accounts:
@@ -62,14 +56,3 @@ async def bring_in(
             report.numbers_unchanged += not added
         progress()
     return report
-
-
-def _refuse_unusable(dump: AccountDump) -> None:
-    faults = [f"account {row.id}: {NAME_RULE}" for row in dump.accounts if not is_account_name(row.username)]
-    for number in dump.numbers:
-        try:
-            parse_inventory_value(number.number, field="number")
-        except InvalidField:
-            faults.append(f"phone_number {number.id}: {number.number!r} is not a number")
-    if faults:
-        raise ConfigurationError(faults[:MOST_FAULTS])
