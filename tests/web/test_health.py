@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from longcode.carriers.smpp_link import LinkState
+from longcode.domain.clock import utc_now
+from longcode.store.carrier_status import CarrierStatusStore
+from longcode.store.intake import IntakeStore
 from tests.app import Api, Reply, open_api
 from tests.processes import wait_until_async
 from tests.services.postgresql import PostgresServer
 from tests.services.valkey import ValkeyServer
+from tests.store.test_timeline import new
 from tests.web.described import check_described
 
 
@@ -88,6 +95,47 @@ async def test_metrics_count_what_the_intake_did(sqlite_url: str) -> None:
         assert values["process_resident_memory_bytes"] > 0
 
 
+async def test_metrics_tell_how_carriers_and_their_queues_are_doing(sqlite_url: str) -> None:
+    async with open_api(sqlite_url) as api:
+        catalog, now = api.product.catalog_store, utc_now()
+        north = await catalog.add_carrier("north", "smpp", {})
+        await catalog.add_carrier("idle", "smpp", {})
+        await catalog.add_carrier("simulator", "simulator", {})
+        ago = now - timedelta(seconds=30)
+        to_north = [replace(new(number), carrier_id=north, due_at=ago) for number in (1, 2)]
+        await IntakeStore(api.database).insert([*to_north, replace(new(3), carrier_id=None, due_at=ago)], [])
+        status = CarrierStatusStore(api.database)
+        binds = [{"name": f"transceiver {number}", "state": LinkState.BOUND} for number in (1, 2)]
+        await status.report(north, "a", {"binds": [*binds, {"state": LinkState.WAITING}]}, now)
+        await status.report(north, "silent", {"binds": binds}, now - timedelta(minutes=1))
+
+        values = await metrics(api)
+        waiting = {name: values[f"longcode_outbox_messages {name}"] for name in ("", "north", "idle", "simulator")}
+        assert waiting == {"": 1, "north": 2, "idle": 0, "simulator": 0}
+        assert 30 <= values["longcode_outbox_oldest_seconds north"] < 60
+        assert values["longcode_outbox_oldest_seconds idle"] == 0
+        told = {name: value for name, value in values.items() if name.startswith("longcode_carrier_binds ")}
+        assert told == {
+            "longcode_carrier_binds north bound": 2,
+            "longcode_carrier_binds north waiting": 1,
+            "longcode_carrier_binds idle bound": 0,
+        }
+        # Scraped again at once, the database is not asked again.
+        await catalog.add_carrier("new", "simulator", {})
+        assert "longcode_outbox_messages new" not in await metrics(api)
+
+
+async def test_metrics_of_a_process_whose_database_is_down_leave_the_carriers_out(
+    postgres_server: PostgresServer, postgres_url: str
+) -> None:
+    async with open_api(postgres_url) as api:
+        postgres_server.kill()
+        values = await metrics(api)
+        assert "longcode_intake_waiting" in values
+        assert "longcode_outbox_messages " not in values
+        await asyncio.to_thread(postgres_server.start)
+
+
 async def metrics(api: Api) -> dict[str, float]:
     """Every sample by its name and the values of its labels."""
     reply = await ask(api, "/metrics")
@@ -99,14 +147,27 @@ async def metrics(api: Api) -> dict[str, float]:
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/api", "/nothing/here", "/inbound/sms/x", "/api/messages/x/y", "/%00", "/%ff", "//"]
+    ("path", "keys"),
+    [
+        ("/", ["error"]),
+        ("/nothing/here", ["error"]),
+        ("/inbound/sms/x", ["message", "error"]),
+        ("/api/get-conversation", ["message"]),
+        ("/numbers/1/2", ["message"]),
+        ("/api/messages/x/y", ["detail"]),
+        ("/%00", ["error"]),
+        ("/%ff", ["error"]),
+        ("//", ["error"]),
+    ],
 )
 @pytest.mark.parametrize("method", ["GET", "POST", "DELETE", "OPTIONS"])
-async def test_what_stands_nowhere_is_404_in_json(api: Api, method: str, path: str) -> None:
+async def test_what_stands_nowhere_is_404_in_the_nearest_envelope(
+    api: Api, method: str, path: str, keys: list[str]
+) -> None:
     reply = await api.anonymous.call(method, path)
     assert reply.status == 404
     assert reply.headers["content-type"] == "application/json"
-    assert list(reply.json) == ["error"]
+    assert list(reply.json)[: len(keys)] == keys
     assert reply.headers["x-request-id"]
 
 

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
+from uuid import UUID
 
-from sqlalchemy import delete, func, literal, select, tuple_
+from sqlalchemy import ColumnElement, FromClause, Select, delete, func, literal, select, tuple_
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
@@ -102,20 +103,26 @@ class CarrierStatusStore:
 
     async def _oldest(self, carrier_id: int | None) -> datetime | None:
         """The earliest due time: the least of each (priority, account), which the index has in front."""
-        pair = tuple_(_outbox.priority, _outbox.account_id)
-        head = (
-            select(_outbox.priority, _outbox.account_id, _outbox.due_at)
-            .where(_outbox.carrier_id == carrier_id)
-            .order_by(_outbox.priority, _outbox.account_id, _outbox.due_at)
-            .limit(1)
-        )
-        oldest: datetime | None = None
         async with self._database.read() as connection:
-            row = (await connection.execute(head)).one_or_none()
-            for _ in range(PAIRS):
-                if row is None:
-                    break
-                oldest = row.due_at if oldest is None else min(oldest, row.due_at)
-                behind = head.where(pair > tuple_(literal(row.priority), literal(row.account_id)))
-                row = (await connection.execute(behind)).one_or_none()
-        return oldest
+            found: datetime | None = (await connection.execute(_oldest_query(carrier_id))).scalar_one()
+            return found
+
+
+def _oldest_query(carrier_id: int | None) -> Select[Any]:
+    """Walks from pair to pair within the server, PAIRS of them at most."""
+
+    def head(of: FromClause, *behind: ColumnElement[bool]) -> Select[tuple[UUID]]:
+        order = (of.c.priority, of.c.account_id, of.c.due_at)
+        return select(of.c.message_id).where(of.c.carrier_id == carrier_id, *behind).order_by(*order).limit(1)
+
+    outbox = schema.outbox
+    columns = (_outbox.priority, _outbox.account_id, _outbox.due_at)
+    first = head(outbox.alias()).scalar_subquery()
+    walk = select(*columns, literal(1).label("place")).where(_outbox.message_id == first).cte(recursive=True)
+    beyond = outbox.alias()
+    behind = tuple_(beyond.c.priority, beyond.c.account_id) > tuple_(walk.c.priority, walk.c.account_id)
+    following = head(beyond, behind).correlate(walk).scalar_subquery()
+    onward = walk.join(outbox, _outbox.message_id == following)
+    step = select(*columns, walk.c.place + 1).select_from(onward).where(walk.c.place < PAIRS)
+    walk = walk.union_all(step)
+    return select(func.min(walk.c.due_at))

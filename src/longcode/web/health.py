@@ -15,6 +15,7 @@ from starlette.routing import Route
 from longcode import log
 from longcode.bootstrap import Product
 from longcode.errors import StorageDown
+from longcode.web.carrier_metrics import CarrierMetrics
 
 _logger = log.get("health")
 
@@ -45,7 +46,9 @@ class IntakeMetrics(Collector):
 def health_routes(product: Product) -> list[Route]:
     """The three routes."""
     registry = CollectorRegistry()
+    carriers = CarrierMetrics(product)
     registry.register(IntakeMetrics(product))
+    registry.register(carriers)
     ProcessCollector(registry=registry)
 
     async def live(_request: Request) -> Response:
@@ -65,6 +68,7 @@ def health_routes(product: Product) -> list[Route]:
         return JSONResponse({"status": "ok"})
 
     async def metrics(_request: Request) -> Response:
+        await carriers.refresh()
         return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
 
     return [Route("/healthz", live), Route("/readyz", ready), Route("/metrics", metrics)]
