@@ -27,7 +27,7 @@ from longcode.store.accounts import AccountStore
 from longcode.store.arrivals import ArrivalStore
 from longcode.store.catalog import CatalogStore
 from longcode.store.conversations import ConversationStore
-from longcode.store.database import Database
+from longcode.store.database import COMMAND_SECONDS, Database
 from longcode.store.intake import IntakeStore
 from longcode.store.mailbox import MailboxStore
 from longcode.store.messages import MessageStore
@@ -69,11 +69,11 @@ def ignore_kick(_job: str) -> None:
     """For processes that have nobody to wake: the jobs' periods find the work."""
 
 
-def open_database(settings: Settings) -> Database:
+def open_database(settings: Settings, *, command_seconds: float | None = COMMAND_SECONDS) -> Database:
     """The database that the settings name. Raises ConfigurationError where they name none."""
     if settings.database_url is None:
         raise ConfigurationError(["LONGCODE_DATABASE_URL: not set"])
-    return Database(settings.database_url)
+    return Database(settings.database_url, command_seconds=command_seconds)
 
 
 def open_expiring(settings: Settings, database: Database, clock: Clock) -> Expiring:

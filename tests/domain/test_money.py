@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from longcode.domain.money import format_price, parse_price
+from longcode.domain.money import Scientific, format_price, parse_price
 from longcode.errors import InvalidField
 
 
@@ -106,3 +106,9 @@ def test_whatever_is_sent_gives_a_price_or_an_invalid_field(value: object) -> No
         return
     assert 0 <= price <= Decimal("99999999.99")
     assert price == Decimal(str(value))
+
+
+@pytest.mark.parametrize("literal", ["1.5e1", "1e-2", "150e-2", "2.5E+1", "1e0", "0e0", "1e3", "NaN"])
+def test_a_number_that_was_written_with_an_exponent_is_no_price(literal: str) -> None:
+    with pytest.raises(InvalidField):
+        parse_price(Scientific(literal), field="price")

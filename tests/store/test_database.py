@@ -158,3 +158,23 @@ def test_microseconds_keep_every_instant(instant: datetime) -> None:
 )
 def test_urls_get_the_asynchronous_driver(url: str, driver: str) -> None:
     assert parse_url(url).drivername == driver
+
+
+async def test_a_statement_that_hangs_is_down_and_spares_the_next_one(postgres_url: str) -> None:
+    database = Database(postgres_url, pool_size=1, command_seconds=0.2)
+    for hang in (_hang_bare, _hang):
+        with pytest.raises(StorageDown):
+            await hang(database)
+    async with database.driver() as driver:
+        assert await driver.fetchval("SELECT 1") == 1
+    await database.close()
+
+
+async def _hang_bare(database: Database) -> None:
+    async with database.driver() as driver:
+        await driver.fetch("SELECT pg_sleep(30)")
+
+
+async def _hang(database: Database) -> None:
+    async with database.read() as connection:
+        await connection.exec_driver_sql("SELECT pg_sleep(30)")

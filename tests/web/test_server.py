@@ -73,7 +73,7 @@ ENDLESS = [
 @pytest.mark.parametrize(("start", "filler"), ENDLESS)
 async def test_a_head_without_an_end_is_cut_off(port: int, start: list[bytes], filler: bytes) -> None:
     async with connected(port) as connection:
-        answer = await pour(connection, [*start, *[filler] * (2 * HEAD_LIMIT_BYTES // len(filler))])
+        answer = await pour(connection, [*start, *[filler] * (6 * HEAD_LIMIT_BYTES // len(filler))])
     assert b"HTTP/1.1 431 " in answer
     assert answer.endswith(b"connection: close\r\n\r\n")
 
@@ -156,3 +156,54 @@ async def test_a_body_of_the_limit_is_read(api: Api, port: int) -> None:
         await connection.send(request("POST", "/inbound/sms/", b"{}" + b" " * (LIMIT - 2), *lines))
         answer = await connection.answer()
     assert (answer.status, json.loads(answer.body)["error"]) == (400, "from is missing")
+
+
+BODY = b'{"from":"12025550199","to":"12025550198","text":"hi"}'
+UPGRADE = ("Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAMAAABkAAQAoAAAAAIAAAAA")
+
+
+@pytest.mark.parametrize(
+    "cut", [None, 40, -len(BODY), -1], ids=["in one piece", "in the head", "before the body", "at the end"]
+)
+async def test_an_offered_upgrade_is_passed_over_with_the_body_in_place(api: Api, port: int, cut: int | None) -> None:
+    caller = await api.account()
+    credentials = "Authorization: " + caller.credentials["Authorization"]
+    whole = request("POST", "/outbound/sms/", BODY, credentials, *UPGRADE)
+    async with connected(port) as connection:
+        for part in (whole,) if cut is None else (whole[:cut], whole[cut:]):
+            await connection.send(part)
+            await asyncio.sleep(0)
+        answer = await connection.answer()
+        assert json.loads(answer.body)["error"] == "from parameter not found"
+        await connection.send(request("GET", "/healthz"))
+        assert (await connection.answer()).status == 200
+
+
+async def test_the_body_of_an_offered_upgrade_is_no_request(port: int) -> None:
+    inner = request("GET", "/healthz")
+    async with connected(port) as connection:
+        await connection.send(request("GET", "/healthz", inner, *UPGRADE))
+        assert (await connection.answer()).status == 200
+        await connection.send(request("GET", "/nothing"))
+        assert (await connection.answer()).status == 404
+
+
+@pytest.mark.parametrize("method", ["FOO", "post", "SEARCHX"])
+async def test_a_method_that_nobody_knows_is_one_that_the_path_does_not_have(port: int, method: str) -> None:
+    async with connected(port) as connection:
+        await connection.send(request(method, "/inbound/sms/", BODY))
+        answer = await connection.answer()
+        assert (answer.status, json.loads(answer.body)["error"]) == (405, "method not allowed")
+        headers = {name.lower(): value for name, value in answer.headers.items()}
+        assert headers["allow"] == "POST"
+
+
+@pytest.mark.parametrize(
+    "data", [b"\x16\x03\x01\x02\x00", b"GET / HTTP/9.9\r\n\r\n", b"CONNECT a:1 HTTP/1.1\r\nHost: a\r\n\r\n"]
+)
+async def test_what_is_no_http_gets_a_plain_answer_in_json(port: int, data: bytes) -> None:
+    async with connected(port) as connection:
+        await connection.send(data)
+        head, _, body = (await connection.rest()).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 400 ")
+    assert set(json.loads(body)) == {"error"}

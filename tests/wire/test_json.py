@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from longcode.domain.money import Scientific
 from longcode.wire.errors import Unreadable
 from longcode.wire.json import read_object
 
@@ -103,3 +104,18 @@ def test_every_object_comes_back_as_written(value: dict[str, object], escaped: b
 def test_no_bytes_do_more_than_be_unreadable(body: bytes) -> None:
     with contextlib.suppress(Unreadable):
         assert isinstance(read_object(body), dict)
+
+
+@pytest.mark.parametrize(
+    "literal", [b"1e9999999999999999999", b"-1E9999999999999999999", b"9" * 5000], ids=["huge", "tiny", "long"]
+)
+def test_a_number_that_nobody_can_hold_spoils_its_own_field_alone(literal: bytes) -> None:
+    fields = read_object(b'{"a":' + literal + b',"b":"x"}')
+    assert fields["b"] == "x"
+    assert isinstance(fields["a"], Scientific)
+
+
+def test_an_exponent_is_remembered() -> None:
+    fields = read_object(b'{"a":1.5e1,"b":15.0}')
+    assert (type(fields["a"]), type(fields["b"])) == (Scientific, Decimal)
+    assert fields["a"] == fields["b"]

@@ -62,7 +62,7 @@ def up(host: str, port: int, data: Path | None) -> None:
 
 
 async def _up(settings: Settings, listener: socket, *, implicit_anonymous: bool) -> None:
-    database = open_database(settings)
+    database = open_database(settings, command_seconds=None)
     await migrate_database(database)
     await database.close()
     runner = LocalRunner()
@@ -241,7 +241,7 @@ def migrate(wait_seconds: int, data: Path | None) -> None:
         make_folder(settings.data)
 
     async def move() -> tuple[str | None, str]:
-        database = open_database(settings)
+        database = open_database(settings, command_seconds=None)
         try:
             return await patiently(
                 lambda: migrate_database(database), wait_seconds=wait_seconds, passing=(StorageDown,)

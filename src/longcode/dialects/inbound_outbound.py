@@ -23,7 +23,7 @@ from longcode.flow.accept import Accept, Send, SenderRule
 from longcode.flow.inbound import Inbound, Received
 from longcode.wire.call import Answer, Call, json_answer
 from longcode.wire.endpoint import Endpoint, Handler
-from longcode.wire.errors import BodyTooLarge, MethodNotAllowed, Unreadable
+from longcode.wire.errors import BodyTooLarge, MethodNotAllowed, UnknownPath, Unreadable
 from longcode.wire.fields import require, string
 from longcode.wire.identity import Identity
 from longcode.wire.json import read_object
@@ -35,6 +35,7 @@ LENGTHS: Final = {"from": (6, 16), "to": (6, 16), "text": (1, 120)}
 FIXED: Final[dict[type[LongcodeError], tuple[HTTPStatus, str]]] = {
     NotAuthenticated: (HTTPStatus.FORBIDDEN, "authentication failed"),
     MethodNotAllowed: (HTTPStatus.METHOD_NOT_ALLOWED, "method not allowed"),
+    UnknownPath: (HTTPStatus.NOT_FOUND, UNKNOWN_FAILURE),
     BodyTooLarge: (HTTPStatus.REQUEST_ENTITY_TOO_LARGE, UNKNOWN_FAILURE),
     Unreadable: (HTTPStatus.BAD_REQUEST, UNKNOWN_FAILURE),
     IntakeFull: (HTTPStatus.SERVICE_UNAVAILABLE, UNKNOWN_FAILURE),

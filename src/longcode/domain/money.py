@@ -13,6 +13,13 @@ _CENT: Final = Decimal("0.01")
 _PLAIN: Final = re.compile(r"[0-9]+(?:\.[0-9]{1,2})?")
 
 
+class Scientific(Decimal):
+    """A JSON number that was written with an exponent, or that is beyond counting (then it is NaN).
+
+    Decimal itself forgets how it was written: 1.5e1 would pass for 15.
+    """
+
+
 def parse_price(value: object, *, field: str) -> Decimal:
     """A price of 0 to 99999999.99 with two places, from a JSON string or number.
 
@@ -28,7 +35,7 @@ def parse_price(value: object, *, field: str) -> Decimal:
         if not 0 <= value <= MAX_PRICE:
             raise InvalidField(field)
         return Decimal(value).quantize(_CENT)
-    if not isinstance(value, str | Decimal):
+    if not isinstance(value, str | Decimal) or isinstance(value, Scientific):
         raise InvalidField(field)
     text = str(value)
     if not _PLAIN.fullmatch(text):

@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from random import random
 
+from structlog.contextvars import bound_contextvars
+
 from longcode import log
 from longcode.bootstrap import Product
 from longcode.carriers import smpp_settings
@@ -129,7 +131,9 @@ class CarrierDrivers:
             clock=self._product.clock,
             random=random,
         )
-        driver.start()
+        # Its tasks take this with them, so every line that they write names the carrier.
+        with bound_contextvars(carrier=carrier.name):
+            driver.start()
         return driver
 
     def _unsealed(self, settings: Mapping[str, str]) -> dict[str, str]:

@@ -129,6 +129,8 @@ class Accept:
         messages: tuple[NewMessage, ...] = ()
         # What is due later takes its route: whose number it is then, nobody knows now.
         peer = None if self._is_scheduled(send) else known.owners.get(recipient)
+        if peer is not None and peer.account_id != account_id and self._simulator_only(send):
+            peer = None  # another account's mailbox is no simulator
         if peer is not None:
             messages = self._deliver_on_net(send, peer)
         else:
@@ -141,9 +143,12 @@ class Accept:
         )
         return Judged(messages=messages, refused=refused, question=question, needs_expiring=send.counted or bool(marks))
 
+    def _simulator_only(self, send: Send) -> bool:
+        return send.account.anonymous and not self._anonymous_sends
+
     def _queue(self, send: Send, catalog: Catalog) -> NewMessage:
         """A message and its place in the outbox."""
-        simulator_only = send.account.anonymous and not self._anonymous_sends
+        simulator_only = self._simulator_only(send)
         carrier_id = catalog.route(send.account.id, send.recipient, simulator_only=simulator_only)
         if carrier_id is None and simulator_only:
             raise Refused("anonymous calls reach only the simulator, and no route leads to one")
@@ -181,7 +186,7 @@ class Accept:
             sender=send.sender,
             recipient=peer.value,
             text=send.text,
-            sent_at_seconds=message.sent_at_seconds,
+            sent_at_seconds=int(message.created_at.timestamp()),  # the other account's word does not order this one's
             status=Status.RECEIVED,
             client_reference=None,
             provider_reference=None,

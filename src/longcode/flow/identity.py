@@ -77,6 +77,7 @@ class Verifier:
         self._now = now
         self._sleep = sleep
         self._pool = ThreadPoolExecutor(max_workers=2, thread_name_prefix="argon2")
+        self._guessing = asyncio.Lock()
         self._salt = secrets.token_bytes(16)
         self._verified: OrderedDict[bytes, tuple[float, Account]] = OrderedDict()
         self._failures: OrderedDict[tuple[str, str], deque[float]] = OrderedDict()
@@ -91,8 +92,12 @@ class Verifier:
             return cached
         found = await self._store.secret(name)
         secret_hash = self._decoy if found is None else found.secret_hash
-        loop = asyncio.get_running_loop()
-        right = await loop.run_in_executor(self._pool, matches, secret_hash, secret)
+        if self._fails_often(peer, name):
+            # Those who guess share one of the two threads, and leave the other to everybody else.
+            async with self._guessing:
+                right = await self._hash(secret_hash, secret)
+        else:
+            right = await self._hash(secret_hash, secret)
         if found is None or not right:
             raise await self._failed(peer, name)
         self._remember(ticket, found.account)
@@ -143,6 +148,13 @@ class Verifier:
         while len(self._verified) > CACHE_ENTRIES:
             self._verified.popitem(last=False)
 
+    async def _hash(self, secret_hash: str, secret: str) -> bool:
+        return await asyncio.get_running_loop().run_in_executor(self._pool, matches, secret_hash, secret)
+
+    def _fails_often(self, peer: str, name: str) -> bool:
+        times = self._failures.get((peer, name))
+        return times is not None and len(times) > FREE_FAILURES and times[0] > self._now() - FAILURE_WINDOW_SECONDS
+
     async def _failed(self, peer: str, name: str) -> NotAuthenticated:
         """Note a failure; only failures wait, right credentials never do."""
         now = self._now()
@@ -151,6 +163,6 @@ class Verifier:
         while len(self._failures) > FAILURE_ENTRIES:
             self._failures.popitem(last=False)
         times.append(now)
-        if len(times) > FREE_FAILURES and times[0] > now - FAILURE_WINDOW_SECONDS:
+        if self._fails_often(peer, name):
             await self._sleep(SLOWED_SECONDS)
         return NotAuthenticated("the credentials are wrong")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from datetime import timedelta
 
@@ -29,11 +30,15 @@ class Stops:
 
     async def stopped(self, messages: Sequence[Message]) -> set[Message]:
         """Those messages whose recipient does not want them any more. Raises StorageDown."""
-        await self.rebuild_if_emptied()
         pairs = {message: _pair(message) for message in messages}
-        held = await self._expiring.stopped(list(pairs.values()))
         recipients = {(pair.account_id, pair.recipient) for pair in pairs.values()}
-        opted_out = (await self._ledger.preflight(Lookups(recipients=recipients))).opted_out
+        # Asked beside the expiring state: each answer is on the way of a message that waits.
+        ledger = asyncio.create_task(self._ledger.preflight(Lookups(recipients=recipients)))
+        try:
+            await self.rebuild_if_emptied()
+            held = await self._expiring.stopped(list(pairs.values()))
+        finally:
+            opted_out = (await ledger).opted_out
         return {
             message for message, pair in pairs.items() if pair in held or (pair.account_id, pair.recipient) in opted_out
         }

@@ -21,6 +21,8 @@ from sqlalchemy.types import TypeEngine
 from longcode.errors import StorageDown
 
 SQLITE_BUSY_SECONDS = 15
+# A server that hangs must not hold the intake for ever; no statement of ours comes near it.
+COMMAND_SECONDS = 10.0
 # Connection, read-only standby, login, no such database, deadlock, resources, operator, system.
 # Source: PostgreSQL, appendix A, error codes.
 PASSING_STATES = ("08", "25006", "28", "3D", "40", "53", "57", "58")
@@ -93,14 +95,17 @@ class Database:
 
     `read` and `write` are one transaction each. On SQLite all writes of a process go through
     one connection, one after the other: its single writer.
+    command_seconds: how long a statement may take on PostgreSQL; None: for ever.
     """
 
-    def __init__(self, url: str, *, pool_size: int = 10) -> None:
+    def __init__(self, url: str, *, pool_size: int = 10, command_seconds: float | None = COMMAND_SECONDS) -> None:
         parsed = parse_url(url)
         self.is_sqlite = parsed.get_backend_name() == "sqlite"
         self.capabilities = SQLITE if self.is_sqlite else POSTGRESQL
         self._writer = asyncio.Lock()
-        self.engine = _sqlite_engine(parsed) if self.is_sqlite else _postgresql_engine(parsed, pool_size)
+        self.engine = (
+            _sqlite_engine(parsed) if self.is_sqlite else _postgresql_engine(parsed, pool_size, command_seconds)
+        )
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:
@@ -139,13 +144,18 @@ class Database:
                 # The pool does not see what happens on the bare connection.
                 await connection.invalidate(error)
                 raise StorageDown(f"the database did not answer: {error}") from error
+            except TimeoutError as error:
+                # Its answer may still come; nobody else may take that for theirs.
+                driver.terminate()
+                await connection.invalidate(error)
+                raise StorageDown("the database did not answer in time") from error
 
     async def close(self) -> None:
         """Close every connection."""
         await self.engine.dispose()
 
 
-def _postgresql_engine(url: URL, pool_size: int) -> AsyncEngine:
+def _postgresql_engine(url: URL, pool_size: int, command_seconds: float | None) -> AsyncEngine:
     engine = create_async_engine(
         url,
         pool_size=pool_size,
@@ -153,7 +163,7 @@ def _postgresql_engine(url: URL, pool_size: int) -> AsyncEngine:
         pool_timeout=5,
         pool_pre_ping=False,
         hide_parameters=True,  # they hold message texts, which no log may show
-        connect_args={"timeout": 5, "server_settings": POSTGRESQL_SETTINGS},
+        connect_args={"timeout": 5, "command_timeout": command_seconds, "server_settings": POSTGRESQL_SETTINGS},
     )
 
     @event.listens_for(engine.sync_engine, "checkout")

@@ -5,6 +5,8 @@ The rules of `longcode.store.intake` hold here too: big tables only by `= ANY(ar
 
 from __future__ import annotations
 
+# A lease need not outlive a crash of the database: without it the message is claimed again, and the
+# attempts that follow are durable before anything is written. So this commit waits for no flush.
 # Shares are even among the accounts that wait in one priority, and a higher priority goes first.
 # The recursive part walks the index from one (priority, account) to the next, so that its cost is
 # the number of those and not the length of the queue. $4, $5: accounts that may have only so many rows.
@@ -32,13 +34,15 @@ WITH RECURSIVE lane AS (
             ORDER BY due_at, message_id LIMIT s.quota
               FOR UPDATE SKIP LOCKED) AS p
      ORDER BY s.priority LIMIT $2
+), unhurried AS MATERIALIZED (
+    SELECT set_config('synchronous_commit', 'off', true)
 ), leased AS (
     UPDATE outbox SET leased_until = clock_timestamp() + $3::interval
      WHERE message_id = ANY(ARRAY(SELECT message_id FROM picked))
 )
 SELECT p.priority, p.deferrals, p.expires_at, p.expires_at <= clock_timestamp() AS expired,
        p.leased_until IS NOT NULL OR p.deferrals > 0 AS tried, m.*
-  FROM picked AS p CROSS JOIN LATERAL (
+  FROM unhurried CROSS JOIN picked AS p CROSS JOIN LATERAL (
        SELECT id, account_id, direction, medium, sender, recipient, text, sent_at_seconds, status,
               client_reference, NULL::text AS provider_reference, encoding, segment_count, error, created_at
          FROM message WHERE id = p.message_id OFFSET 0) AS m

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from contextlib import AbstractAsyncContextManager
+from itertools import takewhile
 from typing import Any
 
 from starlette.applications import Starlette
@@ -17,6 +18,7 @@ from longcode.web.description import description_routes
 from longcode.web.health import health_routes
 from longcode.wire.door import ASGIApp, Door
 from longcode.wire.endpoint import Endpoint
+from longcode.wire.errors import UnknownPath
 from longcode.wire.identity import Identity
 
 Scope = MutableMapping[str, Any]
@@ -63,12 +65,33 @@ def application(product: Product, *, implicit_anonymous: bool = False) -> ASGIAp
         implicit=implicit_anonymous,
         cors_origins=settings.cors_origins,
     )
+    served = endpoints(product, identity)
     rest = Starlette(
         routes=[*health_routes(product), *description_routes()],
-        exception_handlers={HTTPException: _plain_error, 500: _plain_error},
+        exception_handlers={404: _not_found(served), HTTPException: _plain_error, 500: _plain_error},
     )
     rest.router.redirect_slashes = False
-    return Door(endpoints(product, identity), cors_origins=settings.cors_origins, otherwise=rest)
+    return Door(served, cors_origins=settings.cors_origins, otherwise=rest)
+
+
+def _not_found(served: Sequence[Endpoint]) -> Callable[[Request, Exception], Awaitable[Response]]:
+    """Answers an unknown path in the envelope of the dialect whose path begins most like it."""
+
+    async def answer(request: Request, error: Exception) -> Response:
+        asked = request.url.path.split("/")[1:]
+        nearest = max(served, key=lambda endpoint: _shared(endpoint.path.split("/")[1:], asked))
+        if not _shared(nearest.path.split("/")[1:], asked):
+            return await _plain_error(request, error)
+        told = nearest.error(UnknownPath())
+        assert isinstance(told.body, bytes)
+        return Response(told.body, told.status, {name.decode(): value.decode() for name, value in told.headers})
+
+    return answer
+
+
+def _shared(one: Sequence[str], other: Sequence[str]) -> int:
+    """How many segments two paths have in common at their beginning."""
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False)))
 
 
 async def _plain_error(_request: Request, error: Exception) -> Response:

@@ -71,4 +71,5 @@ def health_routes(product: Product) -> list[Route]:
         await carriers.refresh()
         return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
 
-    return [Route("/healthz", live), Route("/readyz", ready), Route("/metrics", metrics)]
+    served = {"/healthz": live, "/readyz": ready, "/metrics": metrics}
+    return [Route(path + slash, handler) for path, handler in served.items() for slash in ("", "/")]

@@ -21,11 +21,16 @@ from longcode.wire.call import Call
 # Any of them says that somebody stands between the caller and us.
 FORWARDING: Final = frozenset(
     {
+        b"cf-connecting-ip",
         b"forwarded",
+        b"true-client-ip",
         b"via",
+        b"x-client-ip",
         b"x-forwarded-for",
         b"x-forwarded-host",
+        b"x-forwarded-port",
         b"x-forwarded-proto",
+        b"x-forwarded-server",
         b"x-real-ip",
     }
 )

@@ -8,9 +8,28 @@ from typing import Any, Final, NoReturn
 
 import msgspec
 
+from longcode.domain.money import Scientific
 from longcode.wire.errors import Unreadable
 
-_fast: Final = msgspec.json.Decoder(dict[str, Any], float_hook=Decimal).decode
+
+def _number(text: str) -> Decimal:
+    """The number exactly; one that nobody can hold is NaN, so that only its own field is invalid."""
+    if "e" not in text and "E" not in text:
+        return Decimal(text)
+    try:
+        return Scientific(text)
+    except ArithmeticError:
+        return Scientific("NaN")
+
+
+def _integer(text: str) -> int | Decimal:
+    try:
+        return int(text)
+    except ValueError:  # Python reads no integer of thousands of digits
+        return Scientific("NaN")
+
+
+_fast: Final = msgspec.json.Decoder(dict[str, Any], float_hook=_number).decode
 
 
 def read_object(body: bytes) -> dict[str, object]:
@@ -29,7 +48,7 @@ def read_object(body: bytes) -> dict[str, object]:
 def _slow(body: bytes) -> dict[str, object]:
     try:
         text = body.decode("utf-8")
-        value: object = json.loads(text, parse_float=Decimal, parse_constant=_refuse)
+        value: object = json.loads(text, parse_float=_number, parse_int=_integer, parse_constant=_refuse)
     except (ValueError, ArithmeticError, RecursionError) as error:
         raise Unreadable from error
     if not isinstance(value, dict):
