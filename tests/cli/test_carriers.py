@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.processes import free_port, run_cli
+from tests.processes import Longcode, free_port, run_cli, wait_until
 
 SMPP = ("host=127.0.0.1", "port=2775", "system_id=esme", "password=top=secret")
 SEALED = "top=secret"
@@ -166,6 +166,20 @@ def test_a_carrier_is_removed_once_no_route_leads_to_it(operator: Operator) -> N
     operator.run("route", "remove", str(route))
     assert operator.run("carrier", "remove", "going") == "carrier going removed\n"
     assert "going" not in operator.run("carrier", "list")
+
+
+def test_what_a_link_logs_names_its_carrier(tmp_path: Path) -> None:
+    port = free_port()
+    with Longcode("up", "--data", str(tmp_path / "data"), folder=tmp_path, port=free_port()) as up:
+        nobody = (*SMPP[:1], f"port={port}", *SMPP[2:])
+        Operator(tmp_path / "data").run("carrier", "add", "north", "--driver", "smpp", *nobody)
+
+        def refused() -> list[dict[str, Any]]:
+            lines = [json.loads(line) for line in up.output().splitlines() if line.startswith("{")]
+            return [line for line in lines if line["event"] == "not bound"]
+
+        [line, *_] = wait_until(refused, what="a refused bind")
+        assert (line["carrier"], line["bind"]) == ("north", "transceiver 1")
 
 
 def test_a_carrier_is_tried_and_what_failed_is_said(operator: Operator) -> None:
