@@ -84,6 +84,7 @@ def test_a_delivered_message_tells_how_it_got_there(operator: Operator) -> None:
     printed = operator.run("message", "show", message_id)
     for line in timeline[:-1]:
         assert f"{line['at']}  {line['event']:<11}  {line['detail']}\n" in printed
+    assert printed.endswith("\n\nnow delivered: nothing follows\n")
     assert operator.lines("message", "show", UUID(message_id).hex)[0]["id"] == message_id
 
 

@@ -361,6 +361,18 @@ def test_a_carrier_that_is_gone_is_told_by_its_number() -> None:
     assert carrier_of(history) == 9
 
 
+def test_a_message_at_the_simulator_says_why_it_may_not_be_where_the_routes_lead() -> None:
+    names = Names({7: KnownCarrier("simulator", simulated=True), 8: KnownCarrier("north")})
+
+    def told(carrier_id: int, leads_to: int | None) -> str:
+        history = TimelineCase("", Status.QUEUED, [], queued=queued(carrier_id=carrier_id)).history()
+        return tell(history, names, at(1), leads_to=leads_to)[1].detail
+
+    assert "lead to carrier north now: they changed since, or the call was anonymous" in told(7, 8)
+    for carrier_id, leads_to in ((7, 7), (7, None), (8, 7), (8, 8)):
+        assert "anonymous" not in told(carrier_id, leads_to)
+
+
 def test_a_code_that_only_the_carrier_knows_is_said_to_be_that() -> None:
     assert "carrier's own" in why_failed("smpp_0x45f")
     assert "carrier's own" in why_undelivered("777")

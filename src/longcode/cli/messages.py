@@ -16,6 +16,7 @@ from longcode.domain.clock import utc_now
 from longcode.domain.message import Direction, Message, Status, is_final
 from longcode.domain.timestamps import format_milli
 from longcode.errors import ConfigurationError, NotFound, Refused
+from longcode.flow.catalog import SIMULATOR_DRIVER
 from longcode.flow.outlook import KnownCarrier, Names
 from longcode.flow.timeline import DIALECTS, Event, carrier_of, tell
 from longcode.store.cancel import CancelStore
@@ -44,10 +45,15 @@ def show_message(message_id: str, as_json: bool, data: Path | None) -> None:
         if history is None:
             raise _unknown(message_id)
         catalog = await product.catalog.now()
-        carriers = {row.id: KnownCarrier(row.name, row.paused) for row in catalog.carriers.values()}
+        carriers = {
+            row.id: KnownCarrier(row.name, row.paused, row.driver == SIMULATOR_DRIVER)
+            for row in catalog.carriers.values()
+        }
         carrier_id = carrier_of(history)
         known = None if carrier_id is None else carriers.get(carrier_id)
-        return history, None if known is None else known.name, tell(history, Names(carriers), utc_now())
+        leads_to = catalog.route(history.message.account_id, history.message.recipient)
+        events = tell(history, Names(carriers), utc_now(), leads_to=leads_to)
+        return history, None if known is None else known.name, events
 
     history, carrier, events = with_product(data, read)
     if as_json:
@@ -261,8 +267,11 @@ def _print(history: History, carrier: str | None, events: Sequence[Event]) -> No
     }
     show_fields(f"message {message.id}", fields)
     click.echo()
-    for event in events:
+    *happened, state = events
+    for event in happened:
         click.echo(f"{format_milli(event.at)}  {event.event:<11}  {clean(event.detail)}")
+    # It happened at no time, so it looks like no line above.
+    click.echo(f"\nnow {clean(state.detail)}")
 
 
 def _row(listed: Listed) -> tuple[object, ...]:

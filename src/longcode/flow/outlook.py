@@ -19,6 +19,7 @@ class KnownCarrier:
 
     name: str
     paused: bool = False
+    simulated: bool = False
 
 
 class Names:
@@ -36,6 +37,11 @@ class Names:
         """Whether the operator paused it."""
         found = self._carriers.get(carrier_id)
         return found is not None and found.paused
+
+    def is_simulated(self, carrier_id: int) -> bool:
+        """Whether what it is given reaches nobody."""
+        found = self._carriers.get(carrier_id)
+        return found is not None and found.simulated
 
 
 def outlook(history: History, names: Names, now: datetime) -> str:

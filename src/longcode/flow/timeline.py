@@ -38,11 +38,14 @@ class Event:
     detail: str
 
 
-def tell(history: History, names: Names, now: datetime) -> list[Event]:
-    """Everything that happened to a message, in the order of time, and where it stands now."""
+def tell(history: History, names: Names, now: datetime, *, leads_to: int | None = None) -> list[Event]:
+    """Everything that happened to a message, in the order of time, and where it stands now.
+
+    leads_to: the carrier to which the routes lead now, where its call may have been kept from it.
+    """
     events = [
         _accepted(history),
-        *_queued(history, names),
+        *_queued(history, names, leads_to),
         *_rounds(history, names),
         *(_answered(outcome, history, names) for outcome in history.outcomes),
         *_receipts(history, names),
@@ -81,7 +84,7 @@ def _origin(history: History) -> str:
     return origin if history.message.direction is Direction.INBOUND else f"{origin} without an idempotency key"
 
 
-def _queued(history: History, names: Names) -> Iterator[Event]:
+def _queued(history: History, names: Names, leads_to: int | None) -> Iterator[Event]:
     carrier_id = history.attempts[0].carrier_id if history.attempts else None
     queued = history.queued
     if carrier_id is None and queued is not None:
@@ -91,7 +94,18 @@ def _queued(history: History, names: Names) -> Iterator[Event]:
     terms = ""
     if queued is not None:
         terms = f", priority {queued.priority} (0 goes first), valid until {format_milli(queued.expires_at)}"
-    yield Event(history.message.created_at, "queued", f"waits for {names.of(carrier_id)}{terms}")
+    kept = _why_simulated(carrier_id, leads_to, names)
+    yield Event(history.message.created_at, "queued", f"waits for {names.of(carrier_id)}{terms}{kept}")
+
+
+def _why_simulated(carrier_id: int, leads_to: int | None, names: Names) -> str:
+    """Why a message went to the simulator though the routes lead elsewhere. Whose call it was is not on record."""
+    if leads_to is None or not names.is_simulated(carrier_id) or names.is_simulated(leads_to):
+        return ""
+    return (
+        f"; the routes lead to {names.of(leads_to)} now: they changed since, or the call was anonymous, "
+        "and such calls reach only simulators unless LONGCODE_ANONYMOUS_SENDS is 1"
+    )
 
 
 def _rounds(history: History, names: Names) -> Iterator[Event]:
