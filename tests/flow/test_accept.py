@@ -313,6 +313,16 @@ async def test_a_message_to_a_number_of_the_same_account_is_one_row(world: World
     assert world.kicked == []
 
 
+async def test_a_time_to_come_is_not_taken_over_by_another_account(world: World) -> None:
+    account, peer = await world.account(), await world.account("peer")
+    await world.accounts.add_sender_id(account.id, "MyCorp")
+    await world.numbers.assign(peer.id, OWNED)
+    await world.accept.send(send(account, recipient="12025550100", sent_at_seconds=2**63 - 1))
+    (boxed,) = await world.rows("mailbox")
+    arrived = await world.message(boxed.message_id)
+    assert arrived.sent_at_seconds == int(arrived.created_at.timestamp())
+
+
 async def test_a_message_to_a_number_of_another_account_is_a_row_for_each(world: World) -> None:
     account, peer = await world.account(), await world.account("peer")
     await world.accounts.add_sender_id(account.id, "MyCorp")
@@ -324,9 +334,8 @@ async def test_a_message_to_a_number_of_another_account_is_a_row_for_each(world:
     assert (boxed.account_id, boxed.recipient, boxed.sender) == (peer.id, OWNED, "MyCorp")
     arrived = await world.message(boxed.message_id)
     assert (arrived.account_id, arrived.status, arrived.direction) == (peer.id, Status.RECEIVED, Direction.INBOUND)
-    # What the sender's client calls its message, and when it says that was, is none of the peer's business.
-    assert (arrived.client_reference, arrived.text) == (None, "Hello")
-    assert arrived.sent_at_seconds == int(arrived.created_at.timestamp())
+    # What the sender's client calls its message is none of the peer's business.
+    assert (arrived.client_reference, arrived.sent_at_seconds, arrived.text) == (None, 17, "Hello")
     assert await world.messages.get(peer.id, message.id) is None
     assert await world.messages.get(account.id, arrived.id) is None
     again = await world.accept.send(call)

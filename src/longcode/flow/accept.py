@@ -186,7 +186,8 @@ class Accept:
             sender=send.sender,
             recipient=peer.value,
             text=send.text,
-            sent_at_seconds=int(message.created_at.timestamp()),  # the other account's word does not order this one's
+            # Never later than now: it would stand last in the other account's conversation for ever.
+            sent_at_seconds=min(message.sent_at_seconds, int(message.created_at.timestamp())),
             status=Status.RECEIVED,
             client_reference=None,
             provider_reference=None,
