@@ -1,0 +1,46 @@
+"""Every table, once, for both databases. Migrations follow it; a test holds them together.
+
+Hot tables (message, outbox, attempt, outcome, receipt, idempotency, mailbox, inbound_*) have no foreign
+keys among themselves: they are written together in one transaction, and each check would cost
+an index look-up a row. What is append-only says so.
+"""
+
+from longcode.store.schema.accounts import account, api_key, catalog_version, login, number, pace, sender_id
+from longcode.store.schema.carriers import carrier, carrier_status, route, simulator_message, simulator_receipt
+from longcode.store.schema.messages import idempotency, mailbox, message
+from longcode.store.schema.metadata import metadata
+from longcode.store.schema.receiving import inbound_part, inbound_set, inbound_unowned
+from longcode.store.schema.sending import attempt, outbox, outcome, receipt, stray_receipt
+from longcode.store.schema.standing import opt_out, pace_bucket, sender_window, stop_pair, stop_request
+
+__all__ = [
+    "account",
+    "api_key",
+    "attempt",
+    "carrier",
+    "carrier_status",
+    "catalog_version",
+    "idempotency",
+    "inbound_part",
+    "inbound_set",
+    "inbound_unowned",
+    "login",
+    "mailbox",
+    "message",
+    "metadata",
+    "number",
+    "opt_out",
+    "outbox",
+    "outcome",
+    "pace",
+    "pace_bucket",
+    "receipt",
+    "route",
+    "sender_id",
+    "sender_window",
+    "simulator_message",
+    "simulator_receipt",
+    "stop_pair",
+    "stop_request",
+    "stray_receipt",
+]
