@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from random import random
 
@@ -13,83 +13,99 @@ from longcode.engine.carriers import SMPP_DRIVER, CarrierDrivers
 from longcode.engine.local import LocalRunner, Work
 from longcode.flow.catalog import SIMULATOR_DRIVER
 from longcode.flow.dispatch import Dispatch, Means
-from longcode.flow.jobs import CARRIERS, DISPATCH, SIMULATOR, SWEEP, dispatch_job
+from longcode.flow.jobs import (
+    CARRIERS,
+    DISPATCH,
+    PERIOD_SECONDS,
+    SIMULATOR,
+    STANDING,
+    SWEEP,
+    Kick,
+    dispatch_job,
+)
 from longcode.flow.pacing import Paces
 from longcode.flow.sweep import Sweep
 from longcode.store.simulator import SimulatorLedger
 
-# A job that nobody kicks runs all the same, so often.
-CARRIERS_SECONDS = 1.0
-DISPATCH_SECONDS = 0.5
-SIMULATOR_SECONDS = 0.5
-SWEEP_SECONDS = 5.0
-
 WORKER_DRIVERS = frozenset({SIMULATOR_DRIVER})
 LINK_DRIVERS = frozenset({SMPP_DRIVER})
+
+
+class Jobs:
+    """The jobs of one process by their kinds, and what they stand on.
+
+    kick: for the jobs of this process; `carriers` kicks a dispatch for each carrier that it serves.
+    drivers: the kinds of carriers that it serves. names: only these carriers; None: all.
+    """
+
+    def __init__(
+        self, product: Product, kick: Kick, *, drivers: frozenset[str], names: frozenset[str] | None = None
+    ) -> None:
+        ledger = SimulatorLedger(product.database, product.clock, product.mint_id)
+        self._kick = kick
+        self._carriers = CarrierDrivers(product, ledger=ledger, kick=kick, kinds=drivers, names=names)
+        self._dispatch = Dispatch(
+            Means(
+                outbox=product.outbox,
+                stops=product.stops,
+                paces=Paces(expiring=product.expiring, catalog=product.catalog, now=time.monotonic),
+                receipts=product.receipts,
+                clock=product.clock,
+                mint_id=product.mint_id,
+                random=random,
+            ),
+            self._carriers,
+        )
+        self._simulator = SimulatorReceipts(ledger, product.receipts.take)
+        self._sweep = Sweep(
+            expiring=product.expiring,
+            stops=product.stops,
+            arrivals=product.arrivals,
+            receipts=product.receipts,
+            outbox=product.outbox,
+            catalog=product.catalog,
+            clock=product.clock,
+        )
+        runs = {CARRIERS: self._run_carriers, DISPATCH: self._run_dispatch, SWEEP: self._run_sweep}
+        if SIMULATOR_DRIVER in drivers:
+            runs[SIMULATOR] = self._run_simulator
+        self.kinds: Mapping[str, Work] = {name: Work(run, PERIOD_SECONDS[name]) for name, run in runs.items()}
+
+    def stop(self) -> None:
+        """Begin nothing any more; a job that runs ends soon."""
+        self._dispatch.stop()
+
+    async def close(self) -> None:
+        """Wait a while for what is in flight, record it, and let go of every carrier."""
+        await self._dispatch.close()
+        await self._carriers.close()
+
+    async def _run_carriers(self, _argument: str) -> float | None:
+        for carrier_id in await self._carriers.attend():
+            self._kick(dispatch_job(carrier_id))
+        return None
+
+    async def _run_dispatch(self, carrier_id: str) -> float | None:
+        return await self._dispatch.drain(int(carrier_id))
+
+    async def _run_simulator(self, _argument: str) -> float | None:
+        return await self._simulator.deliver()
+
+    async def _run_sweep(self, _argument: str) -> float | None:
+        await self._sweep.run()
+        return None
 
 
 @asynccontextmanager
 async def working(
     product: Product, runner: LocalRunner, *, drivers: frozenset[str], names: frozenset[str] | None = None
 ) -> AsyncIterator[None]:
-    """The jobs of one process on its runner.
-
-    drivers: the kinds of carriers that it serves. names: only these carriers; None: all.
-    """
-    ledger = SimulatorLedger(product.database, product.clock, product.mint_id)
-    carriers = CarrierDrivers(product, ledger=ledger, kick=runner.kick, kinds=drivers, names=names)
-    dispatch = Dispatch(
-        Means(
-            outbox=product.outbox,
-            stops=product.stops,
-            paces=Paces(expiring=product.expiring, catalog=product.catalog, now=time.monotonic),
-            receipts=product.receipts,
-            clock=product.clock,
-            mint_id=product.mint_id,
-            random=random,
-        ),
-        carriers,
-    )
-    simulator = SimulatorReceipts(ledger, product.receipts.take)
-    sweep = Sweep(
-        expiring=product.expiring,
-        stops=product.stops,
-        arrivals=product.arrivals,
-        receipts=product.receipts,
-        outbox=product.outbox,
-        catalog=product.catalog,
-        clock=product.clock,
-    )
-
-    async def run_carriers(_argument: str) -> float | None:
-        for carrier_id in await carriers.attend():
-            runner.kick(dispatch_job(carrier_id))
-        return None
-
-    async def run_dispatch(carrier_id: str) -> float | None:
-        return await dispatch.drain(int(carrier_id))
-
-    async def run_simulator(_argument: str) -> float | None:
-        return await simulator.deliver()
-
-    async def run_sweep(_argument: str) -> float | None:
-        await sweep.run()
-        return None
-
-    kinds = {
-        CARRIERS: Work(run_carriers, CARRIERS_SECONDS),
-        DISPATCH: Work(run_dispatch, DISPATCH_SECONDS),
-        SWEEP: Work(run_sweep, SWEEP_SECONDS),
-    }
-    jobs = [CARRIERS, SWEEP]
-    if SIMULATOR_DRIVER in drivers:
-        kinds[SIMULATOR] = Work(run_simulator, SIMULATOR_SECONDS)
-        jobs.append(SIMULATOR)
-    runner.start(kinds, tuple(jobs))
+    """The jobs of one process on its own runner."""
+    jobs = Jobs(product, runner.kick, drivers=drivers, names=names)
+    runner.start(jobs.kinds, tuple(name for name in STANDING if name in jobs.kinds))
     try:
         yield
     finally:
-        dispatch.stop()
+        jobs.stop()
         await runner.close()
-        await dispatch.close()
-        await carriers.close()
+        await jobs.close()

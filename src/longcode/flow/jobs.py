@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Final
 
 # A kick is a hint that may be lost: every job also runs on a period.
 Kick = Callable[[str], None]
@@ -11,6 +12,11 @@ CARRIERS = "carriers"
 SIMULATOR = "simulator"
 SWEEP = "sweep"
 DISPATCH = "dispatch"
+
+# A job that nobody kicks runs all the same, so often.
+PERIOD_SECONDS: Final[Mapping[str, float]] = {CARRIERS: 1.0, DISPATCH: 0.5, SIMULATOR: 0.5, SWEEP: 5.0}
+# Those that run from the start; `carriers` begins a dispatch for each carrier.
+STANDING: Final = tuple(name for name in PERIOD_SECONDS if name != DISPATCH)
 
 
 def dispatch_job(carrier_id: int) -> str:
