@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+from collections.abc import Mapping
 from pathlib import Path
 
 from longcode.errors import ConfigurationError
@@ -59,6 +60,15 @@ class Vault:
             raise ConfigurationError(
                 [f"LONGCODE_SECRET_KEY_FILE: {self._path} is not the key that a stored secret was sealed with"]
             ) from error
+
+
+def unsealed(values: Mapping[str, str], settings: Settings) -> dict[str, str]:
+    """Values, of which some may be sealed, in clear. Raises ConfigurationError; opens no vault where none is sealed."""
+    vault = Vault.open(settings) if any(value.startswith(SEALED) for value in values.values()) else None
+    return {
+        name: vault.unseal(value) if vault is not None and value.startswith(SEALED) else value
+        for name, value in values.items()
+    }
 
 
 def _make(path: Path) -> None:

@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from longcode.carriers.registry import PARSERS
-from longcode.carriers.smpp_check import CheckFailed, check
+from longcode.carriers.check import CheckFailed
+from longcode.carriers.registry import KINDS
+from longcode.carriers.smpp_check import check
 from longcode.carriers.smpp_settings import parse
 from longcode.errors import ConfigurationError
 from tests.processes import free_port
@@ -105,7 +106,7 @@ async def test_a_failure_is_said_in_plain_words(case: FailureCase) -> None:
 
 
 def test_every_driver_reads_its_settings_and_refuses_all_faults_together() -> None:
-    for name, parser in PARSERS.items():
+    for name, parser in KINDS.items():
         with pytest.raises(ConfigurationError) as refused:
             parser.check({"speed": "9", "colour": "red"})
         assert [fault.split(":")[0] for fault in refused.value.faults[:2]] == ["speed", "colour"], name

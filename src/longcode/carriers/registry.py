@@ -1,4 +1,4 @@
-"""The drivers that an operator may choose, each with the parser of its settings."""
+"""The drivers that an operator may choose, by the names that an operator types."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ SMPP: Final = "smpp"
 
 
 @dataclass(frozen=True, slots=True)
-class Parser:
-    """How one driver's settings are read.
+class Kind:
+    """One kind of carrier, and how its settings are read.
 
     check: raises ConfigurationError with every fault. secret_keys: settings that are encrypted
     where they are stored, and never shown.
@@ -30,7 +30,7 @@ def _no_settings(settings: Mapping[str, str]) -> None:
         raise ConfigurationError([f"{key}: the simulator has no settings" for key in settings])
 
 
-PARSERS: Final[dict[str, Parser]] = {
-    SIMULATOR: Parser(_no_settings, frozenset()),
-    SMPP: Parser(smpp_settings.parse, smpp_settings.SECRET_KEYS),
+KINDS: Final[dict[str, Kind]] = {
+    SIMULATOR: Kind(_no_settings, frozenset()),
+    SMPP: Kind(smpp_settings.parse, smpp_settings.SECRET_KEYS),
 }

@@ -29,8 +29,8 @@ from longcode.carriers.port import (
     Unconfirmed,
 )
 from longcode.carriers.smpp_deliver import Gather, Repeats, inbound_sms, receipt_in
-from longcode.carriers.smpp_link import BindStatus, Events, Kind, Link
-from longcode.carriers.smpp_settings import Mode, SmppSettings
+from longcode.carriers.smpp_link import KINDS, BindStatus, Events, Link
+from longcode.carriers.smpp_settings import SmppSettings
 from longcode.carriers.smpp_submit import cut, is_throttle, outcome_of, submit_sm
 from longcode.domain.clock import Clock
 from longcode.encoding.gsm7 import Unencodable
@@ -96,11 +96,10 @@ class SmppDriver:
         self._starved = False
         self._closed = False
         events = Events(delivered=self._delivered, late=self._answered_late, changed=self._changed)
-        kinds = (Kind.TRANSCEIVER,) if settings.mode is Mode.TRANSCEIVER else (Kind.TRANSMITTER, Kind.RECEIVER)
         self._links = [
             Link(f"{kind} {number}", kind, settings, events, clock=clock, random=random)
             for number in range(1, settings.binds + 1)
-            for kind in kinds
+            for kind in KINDS[settings.mode]
         ]
 
     @property

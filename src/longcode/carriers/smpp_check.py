@@ -3,38 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import errno
-import socket
-import ssl as tls
 from collections.abc import AsyncGenerator
 from typing import Final
 
-from longcode.carriers.smpp_settings import Mode, SmppSettings
-from longcode.errors import LongcodeError
+from longcode.carriers.check import CONNECT_SECONDS, CheckFailed, why_unconnected
+from longcode.carriers.smpp_link import KINDS, Kind, bind_of, tls_context
+from longcode.carriers.smpp_settings import SmppSettings
 from longcode.smpp.constants import CommandStatus, status_name
 from longcode.smpp.endpoints import connect
 from longcode.smpp.errors import BindRefused, ConnectionCut, ResponseTimeout, SmppError
-from longcode.smpp.pdu import (
-    Bind,
-    BindReceiver,
-    BindTransceiver,
-    BindTransmitter,
-    EnquireLink,
-    Pdu,
-    Response,
-    refusal,
-)
+from longcode.smpp.pdu import EnquireLink, Pdu, Response, refusal
 from longcode.smpp.session import Session
 from longcode.smpp.states import Role
 from longcode.smpp.terms import Timers
 
-CONNECT_SECONDS: Final = 10.0
 RESPONSE_SECONDS: Final = 10.0
 
-_BINDS: Final[dict[Mode, dict[str, type[Bind]]]] = {
-    Mode.TRANSCEIVER: {"transceiver": BindTransceiver},
-    Mode.PAIR: {"transmitter": BindTransmitter, "receiver": BindReceiver},
-}
 _REFUSALS: Final[dict[int, str]] = {
     CommandStatus.ESME_RINVPASWD: "the password is wrong",
     CommandStatus.ESME_RINVSYSID: "the carrier does not know this system_id",
@@ -48,24 +32,17 @@ _REFUSALS: Final[dict[int, str]] = {
 }
 
 
-class CheckFailed(LongcodeError):
-    """A carrier could not be used as its settings say; the sentence says at which step and why."""
-
-    code = "carrier_check_failed"
-    retry = True
-
-
 async def check(settings: SmppSettings) -> AsyncGenerator[str, None]:
     """Each step that went well, as it does. Raises CheckFailed at the first that does not.
 
     Nothing is submitted. What the carrier delivers meanwhile is refused for now, so that it is
     delivered again to who is to have it.
     """
-    for kind, bind in _BINDS[settings.mode].items():
+    for kind in KINDS[settings.mode]:
         session = await _connected(settings)
         try:
             yield f"connected to {session.peer}{' with TLS' if settings.tls else ''}"
-            await _bind(session, kind, bind, settings)
+            await _bind(session, kind, settings)
             yield f"bound as {kind} with system_id {settings.system_id}"
             await _enquire(session)
             yield "enquire_link was answered"
@@ -80,7 +57,7 @@ async def _connected(settings: SmppSettings) -> Session:
     timers = Timers(response=RESPONSE_SECONDS, enquire_link=None)
     session = Session(Role.ESME, _not_now, timers=timers)
     try:
-        context = _context(settings)
+        context = tls_context(settings)
     except OSError as error:
         raise CheckFailed(f"TLS: a certificate or key file cannot be used: {error}") from error
     try:
@@ -93,57 +70,16 @@ async def _connected(settings: SmppSettings) -> Session:
             timeout_seconds=CONNECT_SECONDS,
         )
     except ConnectionCut as error:
-        raise CheckFailed(_why_unconnected(error.__cause__, settings)) from error
+        raise CheckFailed(why_unconnected(error.__cause__, settings.host, settings.port)) from error
 
 
 def _not_now(_session: Session, request: Pdu) -> Response:
     return refusal(request.command_id, CommandStatus.ESME_RX_T_APPN)
 
 
-def _context(settings: SmppSettings) -> tls.SSLContext | None:
-    if not settings.tls:
-        return None
-    context = tls.create_default_context(cafile=settings.tls_ca or None)
-    if not settings.tls_verify:
-        context.check_hostname = False
-        context.verify_mode = tls.CERT_NONE
-    if settings.tls_cert:
-        context.load_cert_chain(settings.tls_cert, settings.tls_key or None)
-    return context
-
-
-def _why_unconnected(cause: BaseException | None, settings: SmppSettings) -> str:
-    where = f"{settings.host}:{settings.port}"
-    refused = f"refused: nothing listens on {where}, or a firewall turns us away"
-    match cause:
-        case socket.gaierror():
-            return f"DNS: no address is known for {settings.host}: {cause.strerror}"
-        case tls.SSLCertVerificationError():
-            return f"TLS: the certificate of {where} is not trusted: {cause.verify_message}"
-        case tls.SSLError():
-            return f"TLS: {where} answered, and not as TLS does ({cause.reason}); is it a port without TLS?"
-        case ConnectionRefusedError():
-            return refused
-        case TimeoutError():
-            return f"no connection to {where} within {CONNECT_SECONDS:g} s: a firewall, or a wrong address"
-        # A name with several addresses: asyncio puts what each said into one text.
-        case OSError() if f"[Errno {errno.ECONNREFUSED}]" in str(cause):
-            return refused
-        case OSError():
-            return f"no connection to {where}: {cause.strerror or cause}"
-    return f"no connection to {where}"
-
-
-async def _bind(session: Session, kind: str, bind: type[Bind], settings: SmppSettings) -> None:
-    request = bind(
-        system_id=settings.system_id,
-        password=settings.password,
-        system_type=settings.system_type,
-        interface_version=settings.interface_version.octet,
-        address_range=settings.address_range,
-    )
+async def _bind(session: Session, kind: Kind, settings: SmppSettings) -> None:
     try:
-        await session.bind(request)
+        await session.bind(bind_of(kind, settings))
     except BindRefused as error:
         name = status_name(error.command_status)
         meaning = _REFUSALS.get(error.command_status)

@@ -14,7 +14,7 @@ from typing import Final
 
 from longcode import log
 from longcode.carriers.pace import Pace
-from longcode.carriers.smpp_settings import SmppSettings
+from longcode.carriers.smpp_settings import Mode, SmppSettings
 from longcode.domain.clock import Clock
 from longcode.smpp.constants import CommandStatus
 from longcode.smpp.endpoints import connect
@@ -62,6 +62,10 @@ _BINDS: Final[dict[Kind, type[Bind]]] = {
     Kind.TRANSCEIVER: BindTransceiver,
     Kind.TRANSMITTER: BindTransmitter,
     Kind.RECEIVER: BindReceiver,
+}
+KINDS: Final[dict[Mode, tuple[Kind, ...]]] = {
+    Mode.TRANSCEIVER: (Kind.TRANSCEIVER,),
+    Mode.PAIR: (Kind.TRANSMITTER, Kind.RECEIVER),
 }
 
 
@@ -280,7 +284,7 @@ class Link:
                 timeout_seconds=CONNECT_SECONDS,
             )
             async with asyncio.timeout(BIND_SECONDS):
-                await session.bind(self._bind())
+                await session.bind(bind_of(self.kind, self._settings))
         except BindRefused as error:
             session.abort()
             return self._failed(str(error), refused=error.command_status in _CREDENTIALS)
@@ -323,15 +327,6 @@ class Link:
         self._doubted_at = None
         self._events.late(late)
 
-    def _bind(self) -> Bind:
-        return _BINDS[self.kind](
-            system_id=self._settings.system_id,
-            password=self._settings.password,
-            system_type=self._settings.system_type,
-            interface_version=self._settings.interface_version.octet,
-            address_range=self._settings.address_range,
-        )
-
     def _bound(self, session: Session) -> None:
         self._session = session
         self._carried = False
@@ -363,6 +358,17 @@ def pause_seconds(failures: int, *, refused: bool, random: Callable[[], float]) 
     if refused:
         pause = REFUSED_PAUSE_SECONDS if failures else LONGEST_PAUSE_SECONDS
     return pause * (0.5 + 0.5 * random())
+
+
+def bind_of(kind: Kind, settings: SmppSettings) -> Bind:
+    """The request that makes a connection of this kind."""
+    return _BINDS[kind](
+        system_id=settings.system_id,
+        password=settings.password,
+        system_type=settings.system_type,
+        interface_version=settings.interface_version.octet,
+        address_range=settings.address_range,
+    )
 
 
 def tls_context(settings: SmppSettings) -> tls.SSLContext | None:

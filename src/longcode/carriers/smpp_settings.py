@@ -6,11 +6,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from enum import Enum, StrEnum
 from typing import Any, Final
 
+from longcode.carriers.readers import Reader, choice, decimal, flag, host, integer, read, text
 from longcode.errors import ConfigurationError
 
 SECRET_KEYS: Final = frozenset({"password"})
@@ -140,15 +141,7 @@ class SmppSettings:
 
 def parse(settings: Mapping[str, str]) -> SmppSettings:
     """The settings of an SMPP carrier. Raises ConfigurationError with every fault."""
-    faults = [f"{key}: there is no such setting" for key in settings if key not in _READERS]
-    faults += [f"{key}: missing" for key in REQUIRED if key not in settings]
-    values: dict[str, Any] = {}
-    for key, reader in _READERS.items():
-        if key in settings:
-            try:
-                values[key] = reader(settings[key])
-            except ValueError as fault:
-                faults.append(f"{key}: {fault}")
+    values, faults = read(settings, _READERS, REQUIRED)
     faults += _contradictions(values)
     if faults:
         raise ConfigurationError(faults)
@@ -166,36 +159,9 @@ def _contradictions(values: Mapping[str, Any]) -> list[str]:
     return faults
 
 
-# Readers of one value. Each raises ValueError with what would be right.
+# Readers of what only SMPP has.
 
-Reader = Callable[[str], object]
-
-_HOST: Final = re.compile(r"(?=.{1,253}\Z)[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*\.?|[0-9A-Fa-f:.]{2,45}")
 _TLS_ONLY: Final = ("tls_verify", "tls_server_name", "tls_ca", "tls_cert", "tls_key")
-
-
-def _host(value: str) -> str:
-    if not _HOST.fullmatch(value):
-        raise ValueError("expected a host name or an IP address")
-    return value
-
-
-def _text(shortest: int, longest: int) -> Reader:
-    def read(value: str) -> str:
-        if not shortest <= len(value) <= longest or not all(" " <= char <= "~" for char in value):
-            raise ValueError(f"expected {shortest} to {longest} ASCII characters")
-        return value
-
-    return read
-
-
-def _integer(least: int, most: int) -> Reader:
-    def read(value: str) -> int:
-        if not re.fullmatch("[0-9]{1,9}", value) or not least <= int(value) <= most:
-            raise ValueError(f"expected an integer from {least} to {most}")
-        return int(value)
-
-    return read
 
 
 def _octet(most: int = 255) -> Reader:
@@ -226,32 +192,6 @@ def _number(value: str) -> int | None:
     return int(value, 16) if re.fullmatch("0[xX][0-9A-Fa-f]{1,8}", value) else None
 
 
-def _decimal(least: float, most: float, *, or_zero: bool = False) -> Reader:
-    def read(value: str) -> float:
-        number = float(value) if re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,6})?", value) else -1.0
-        if not (least <= number <= most or (or_zero and number == 0)):
-            raise ValueError(f"expected {'0, or ' if or_zero else ''}{least:g} to {most:g}")
-        return number
-
-    return read
-
-
-def _flag(value: str) -> bool:
-    if value not in ("0", "1"):
-        raise ValueError("expected 0 or 1")
-    return value == "1"
-
-
-def _choice(choices: type[StrEnum]) -> Reader:
-    def read(value: str) -> StrEnum:
-        try:
-            return choices(value)
-        except ValueError:
-            raise ValueError(f"expected {', '.join(choices)}") from None
-
-    return read
-
-
 def _statuses(value: str) -> tuple[int, ...]:
     numbers = [_number(part.strip()) for part in value.split(",")]
     if any(number is None or not 0 < number <= 0xFFFFFFFF for number in numbers):
@@ -275,41 +215,41 @@ def _written(value: object) -> str:
 
 
 _READERS: Final[dict[str, Reader]] = {
-    "host": _host,
-    "port": _integer(1, 65535),
-    "system_id": _text(1, 15),
-    "password": _text(0, 64),
-    "mode": _choice(Mode),
-    "binds": _integer(1, 32),
-    "window": _integer(1, 1000),
-    "segments_per_second": _decimal(0.1, 100_000, or_zero=True),
-    "system_type": _text(0, 12),
-    "interface_version": _choice(Version),
-    "address_range": _text(0, 40),
-    "tls": _flag,
-    "tls_verify": _flag,
-    "tls_server_name": _host,
-    "tls_ca": _text(1, 4096),
-    "tls_cert": _text(1, 4096),
-    "tls_key": _text(1, 4096),
-    "long_messages": _choice(LongMessages),
-    "receipts": _choice(ReceiptPolicy),
+    "host": host,
+    "port": integer(1, 65535),
+    "system_id": text(1, 15),
+    "password": text(0, 64),
+    "mode": choice(Mode),
+    "binds": integer(1, 32),
+    "window": integer(1, 1000),
+    "segments_per_second": decimal(0.1, 100_000, or_zero=True),
+    "system_type": text(0, 12),
+    "interface_version": choice(Version),
+    "address_range": text(0, 40),
+    "tls": flag,
+    "tls_verify": flag,
+    "tls_server_name": host,
+    "tls_ca": text(1, 4096),
+    "tls_cert": text(1, 4096),
+    "tls_key": text(1, 4096),
+    "long_messages": choice(LongMessages),
+    "receipts": choice(ReceiptPolicy),
     "registered_delivery": _octet(31),
-    "receipt_ids": _choice(ReceiptIds),
-    "resend_unconfirmed": _flag,
-    "validity": _choice(Validity),
-    "service_type": _text(0, 5),
+    "receipt_ids": choice(ReceiptIds),
+    "resend_unconfirmed": flag,
+    "validity": choice(Validity),
+    "service_type": text(0, 5),
     "source_ton": _octet_or_auto(255),
     "source_npi": _octet_or_auto(255),
     "dest_ton": _octet_or_auto(255),
     "dest_npi": _octet_or_auto(255),
-    "default_alphabet": _choice(Alphabet),
-    "latin1": _flag,
+    "default_alphabet": choice(Alphabet),
+    "latin1": flag,
     "data_coding_default": _octet(),
     "data_coding_latin1": _octet(),
     "data_coding_ucs2": _octet(),
-    "enquire_link_seconds": _decimal(1, 3600, or_zero=True),
-    "response_timeout_seconds": _decimal(1, LONGEST_RESPONSE_SECONDS),
+    "enquire_link_seconds": decimal(1, 3600, or_zero=True),
+    "response_timeout_seconds": decimal(1, LONGEST_RESPONSE_SECONDS),
     "throttle_statuses": _statuses,
     "temporary_statuses": _statuses,
 }

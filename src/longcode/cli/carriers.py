@@ -11,7 +11,8 @@ import click
 
 from longcode.bootstrap import Product
 from longcode.carriers import smpp_check, smpp_settings
-from longcode.carriers.registry import PARSERS, SMPP, Parser
+from longcode.carriers.check import CheckFailed
+from longcode.carriers.registry import KINDS, SMPP, Kind
 from longcode.cli.product import json_option, with_product
 from longcode.cli.routes import print_routes
 from longcode.cli.session import data_option
@@ -21,7 +22,7 @@ from longcode.domain.timestamps import format_milli
 from longcode.errors import ConfigurationError, NotFound
 from longcode.flow.catalog import Catalog
 from longcode.store.catalog import CarrierRow, RouteRow
-from longcode.vault import Vault
+from longcode.vault import Vault, unsealed
 
 NAME_CHARACTERS = 64
 
@@ -33,19 +34,19 @@ def carrier() -> None:
 
 @carrier.command("add")
 @click.argument("name")
-@click.option("--driver", required=True, type=click.Choice(list(PARSERS)))
+@click.option("--driver", required=True, type=click.Choice(list(KINDS)))
 @click.argument("settings", nargs=-1, metavar="[key=value]…")
 @data_option
 def add_carrier(name: str, driver: str, settings: tuple[str, ...], data: Path | None) -> None:
     """Add a carrier; passwords among its settings are stored encrypted."""
     if not 1 <= len(name) <= NAME_CHARACTERS or not name.isprintable():
         raise ConfigurationError([f"a carrier's name is 1 to {NAME_CHARACTERS} printable characters"])
-    parser = PARSERS[driver]
+    kind = KINDS[driver]
     given, faults = _read(settings)
-    _check(given, parser, faults)
+    _check(given, kind, faults)
 
     async def add(product: Product) -> None:
-        await product.catalog_store.add_carrier(name, driver, _sealed(given, parser, product))
+        await product.catalog_store.add_carrier(name, driver, _sealed(given, kind, product))
 
     with_product(data, add)
     click.echo(f"carrier {name}")
@@ -78,12 +79,12 @@ def _changed(
     row: CarrierRow, given: Mapping[str, str], unset: Sequence[str], faults: list[str], product: Product
 ) -> dict[str, str]:
     """All settings as they are to be stored. Raises ConfigurationError with every fault, those given included."""
-    parser = PARSERS[row.driver]
+    kind = KINDS[row.driver]
     faults += [f"{key}: given and unset" for key in unset if key in given]
     faults += [f"{key}: is not set" for key in unset if key not in given and key not in row.settings]
     kept = {key: value for key, value in row.settings.items() if key not in given and key not in unset}
-    _check({**_unsealed(kept, parser, product), **given}, parser, faults)
-    return {**kept, **_sealed(given, parser, product)}
+    _check({**unsealed(kept, product.settings), **given}, kind, faults)
+    return {**kept, **_sealed(given, kind, product)}
 
 
 def _read(settings: Sequence[str]) -> tuple[dict[str, str], list[str]]:
@@ -101,30 +102,21 @@ def _read(settings: Sequence[str]) -> tuple[dict[str, str], list[str]]:
     return given, faults
 
 
-def _check(settings: Mapping[str, str], parser: Parser, faults: list[str]) -> None:
+def _check(settings: Mapping[str, str], kind: Kind, faults: list[str]) -> None:
     """Raise ConfigurationError with these faults and every fault of the settings' values, if there is one."""
     try:
-        parser.check(settings)
+        kind.check(settings)
     except ConfigurationError as error:
         faults = [*faults, *error.faults]
     if faults:
         raise ConfigurationError(faults)
 
 
-def _sealed(settings: Mapping[str, str], parser: Parser, product: Product) -> dict[str, str]:
+def _sealed(settings: Mapping[str, str], kind: Kind, product: Product) -> dict[str, str]:
     """Settings as they are stored."""
-    secret = settings.keys() & parser.secret_keys
+    secret = settings.keys() & kind.secret_keys
     vault = Vault.open(product.settings) if secret else None
     return {key: vault.seal(value) if vault is not None and key in secret else value for key, value in settings.items()}
-
-
-def _unsealed(settings: Mapping[str, str], parser: Parser, product: Product) -> dict[str, str]:
-    """Stored settings as the driver reads them. Raises ConfigurationError where the key is another one."""
-    secret = settings.keys() & parser.secret_keys
-    vault = Vault.open(product.settings) if secret else None
-    return {
-        key: vault.unseal(value) if vault is not None and key in secret else value for key, value in settings.items()
-    }
 
 
 @carrier.command("remove")
@@ -220,14 +212,14 @@ def check_carrier(name: str, data: Path | None) -> None:
         if row.driver != SMPP:
             click.echo("✓ the simulator needs no connection")
             return
-        settings = smpp_settings.parse(_unsealed(row.settings, PARSERS[SMPP], product))
+        settings = smpp_settings.parse(unsealed(row.settings, product.settings))
         async with aclosing(smpp_check.check(settings)) as steps:
             async for step in steps:
                 click.echo(f"✓ {step}")
 
     try:
         with_product(data, try_)
-    except smpp_check.CheckFailed as error:
+    except CheckFailed as error:
         click.echo(f"✗ {error}")
         raise SystemExit(1) from error
 

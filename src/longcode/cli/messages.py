@@ -9,6 +9,7 @@ from uuid import UUID
 import click
 
 from longcode.bootstrap import Product
+from longcode.carriers.registry import SIMULATOR
 from longcode.cli.product import account_option, json_option, limit_option, with_product
 from longcode.cli.session import data_option
 from longcode.cli.tables import Table, clean, echo_json, show_fields
@@ -16,7 +17,6 @@ from longcode.domain.clock import utc_now
 from longcode.domain.message import Direction, Message, Status, is_final
 from longcode.domain.timestamps import format_milli
 from longcode.errors import ConfigurationError, NotFound, Refused
-from longcode.flow.catalog import SIMULATOR_DRIVER
 from longcode.flow.outlook import KnownCarrier, Names
 from longcode.flow.timeline import DIALECTS, Event, carrier_of, tell
 from longcode.store.cancel import CancelStore
@@ -46,8 +46,7 @@ def show_message(message_id: str, as_json: bool, data: Path | None) -> None:
             raise _unknown(message_id)
         catalog = await product.catalog.now()
         carriers = {
-            row.id: KnownCarrier(row.name, row.paused, row.driver == SIMULATOR_DRIVER)
-            for row in catalog.carriers.values()
+            row.id: KnownCarrier(row.name, row.paused, row.driver == SIMULATOR) for row in catalog.carriers.values()
         }
         carrier_id = carrier_of(history)
         known = None if carrier_id is None else carriers.get(carrier_id)

@@ -15,6 +15,7 @@ from uvicorn.supervisors.multiprocess import Multiprocess
 
 from longcode import log
 from longcode.bootstrap import Product, open_database, running
+from longcode.carriers.registry import SIMULATOR
 from longcode.cli.embedded import is_embedded, make_folder, only_one, settings_with
 from longcode.cli.server import Server, listen_on
 from longcode.cli.session import check_schema, data_option, run
@@ -23,7 +24,6 @@ from longcode.engine.jobs import LINK_DRIVERS, WORKER_DRIVERS, working
 from longcode.engine.local import LocalRunner
 from longcode.engine.wake import background, listen
 from longcode.errors import ConfigurationError, Duplicate, StorageDown
-from longcode.flow.catalog import SIMULATOR_DRIVER
 from longcode.flow.identity import hash_secret, matches, new_secret
 from longcode.settings import Settings
 from longcode.store.migrate import migrate as migrate_database
@@ -111,10 +111,10 @@ async def _warn_of_another_secret(product: Product, secret: str) -> None:
 
 async def _seed_simulator(product: Product) -> None:
     try:
-        await product.catalog_store.add_carrier(SIMULATOR_DRIVER, SIMULATOR_DRIVER, {})
+        await product.catalog_store.add_carrier(SIMULATOR, SIMULATOR, {})
     except Duplicate:
         return
-    await product.catalog_store.add_route(SIMULATOR_DRIVER, prefix="", account_id=None, priority=SIMULATOR_PRIORITY)
+    await product.catalog_store.add_route(SIMULATOR, prefix="", account_id=None, priority=SIMULATOR_PRIORITY)
 
 
 @click.command()

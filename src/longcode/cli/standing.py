@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from longcode.bootstrap import Product
-from longcode.carriers.registry import PARSERS, SMPP
+from longcode.carriers.registry import KINDS, SMPP
 from longcode.cli.routes import route_records
 from longcode.cli.tables import clean
 from longcode.domain.timestamps import format_milli, parse_instant
@@ -61,7 +61,7 @@ async def read_standing(product: Product, row: CarrierRow) -> Standing:
 
 def shown_settings(row: CarrierRow) -> dict[str, str]:
     """The settings as they may be shown."""
-    secret = PARSERS[row.driver].secret_keys if row.driver in PARSERS else row.settings.keys()
+    secret = KINDS[row.driver].secret_keys if row.driver in KINDS else row.settings.keys()
     return {key: HIDDEN if key in secret else value for key, value in row.settings.items()}
 
 

@@ -12,19 +12,16 @@ from structlog.contextvars import bound_contextvars
 
 from longcode import log
 from longcode.bootstrap import Product
-from longcode.carriers import smpp_settings
+from longcode.carriers import registry, smpp_settings
 from longcode.carriers.port import Driver
 from longcode.carriers.simulator import SimulatorDriver
 from longcode.carriers.smpp import SmppDriver
 from longcode.errors import ConfigurationError
-from longcode.flow.catalog import SIMULATOR_DRIVER
 from longcode.flow.jobs import SIMULATOR, Kick, dispatch_job
 from longcode.store.carrier_status import CarrierStatusStore
 from longcode.store.catalog import CarrierRow
 from longcode.store.simulator import SimulatorLedger
-from longcode.vault import SEALED, Vault
-
-SMPP_DRIVER = "smpp"
+from longcode.vault import unsealed
 
 
 class CarrierDrivers:
@@ -53,8 +50,8 @@ class CarrierDrivers:
         self._process = f"{socket.gethostname()}:{os.getpid()}"
         self._log = log.get("carriers")
         self._builders: Mapping[str, Callable[[CarrierRow], Driver]] = {
-            SIMULATOR_DRIVER: self._simulator,
-            SMPP_DRIVER: self._smpp,
+            registry.SIMULATOR: self._simulator,
+            registry.SMPP: self._smpp,
         }
 
     async def driver(self, carrier_id: int) -> Driver | None:
@@ -121,7 +118,7 @@ class CarrierDrivers:
         )
 
     def _smpp(self, carrier: CarrierRow) -> Driver:
-        settings = smpp_settings.parse(self._unsealed(carrier.settings))
+        settings = smpp_settings.parse(unsealed(carrier.settings, self._product.settings))
         driver = SmppDriver(
             carrier.id,
             settings,
@@ -135,14 +132,3 @@ class CarrierDrivers:
         with bound_contextvars(carrier=carrier.name):
             driver.start()
         return driver
-
-    def _unsealed(self, settings: Mapping[str, str]) -> dict[str, str]:
-        vault = Vault.open(self._product.settings) if any(map(_is_sealed, settings.values())) else None
-        return {
-            name: vault.unseal(value) if vault is not None and _is_sealed(value) else value
-            for name, value in settings.items()
-        }
-
-
-def _is_sealed(value: str) -> bool:
-    return value.startswith(SEALED)

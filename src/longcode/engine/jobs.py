@@ -8,10 +8,10 @@ from contextlib import asynccontextmanager
 from random import random
 
 from longcode.bootstrap import Product
+from longcode.carriers import registry
 from longcode.carriers.simulator import SimulatorReceipts
-from longcode.engine.carriers import SMPP_DRIVER, CarrierDrivers
+from longcode.engine.carriers import CarrierDrivers
 from longcode.engine.local import LocalRunner, Work
-from longcode.flow.catalog import SIMULATOR_DRIVER
 from longcode.flow.dispatch import Dispatch, Means
 from longcode.flow.jobs import (
     CARRIERS,
@@ -27,8 +27,9 @@ from longcode.flow.pacing import Paces
 from longcode.flow.sweep import Sweep
 from longcode.store.simulator import SimulatorLedger
 
-WORKER_DRIVERS = frozenset({SIMULATOR_DRIVER})
-LINK_DRIVERS = frozenset({SMPP_DRIVER})
+# A link holds binds; everything else is a worker's.
+LINK_DRIVERS = frozenset({registry.SMPP})
+WORKER_DRIVERS = frozenset(registry.KINDS) - LINK_DRIVERS
 
 
 class Jobs:
@@ -67,7 +68,7 @@ class Jobs:
             clock=product.clock,
         )
         runs = {CARRIERS: self._run_carriers, DISPATCH: self._run_dispatch, SWEEP: self._run_sweep}
-        if SIMULATOR_DRIVER in drivers:
+        if registry.SIMULATOR in drivers:
             runs[SIMULATOR] = self._run_simulator
         self.kinds: Mapping[str, Work] = {name: Work(run, PERIOD_SECONDS[name]) for name, run in runs.items()}
 

@@ -6,10 +6,9 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from longcode.carriers.registry import SIMULATOR
 from longcode.domain.phone import digits_of
 from longcode.store.catalog import CarrierRow, CatalogStore, RouteRow
-
-SIMULATOR_DRIVER = "simulator"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +29,7 @@ class Catalog:
         digits = digits_of(recipient)
         for route in self.routes:
             fits = digits.startswith(route.prefix) and route.account_id in (None, account_id)
-            if fits and (not simulator_only or self.carriers[route.carrier_id].driver == SIMULATOR_DRIVER):
+            if fits and (not simulator_only or self.carriers[route.carrier_id].driver == SIMULATOR):
                 return route.carrier_id
         return None
 
