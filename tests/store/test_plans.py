@@ -21,7 +21,8 @@ from longcode.carriers.port import CarrierReceipt, ReceiptStatus
 from longcode.domain.clock import mint_id, utc_now
 from longcode.domain.message import Direction, Medium, Message, Status
 from longcode.flow.receipt import Receipts
-from longcode.store import outbox_hot
+from longcode.store import events, outbox_hot, receipts_hot
+from longcode.store.accounts import AccountStore
 from longcode.store.database import Database
 from longcode.store.intake import INSERT, PREFLIGHT, IntakeStore, KeyClaim, Lookups, NewMessage
 from longcode.store.messages import MessageStore
@@ -29,7 +30,19 @@ from longcode.store.outbox import Conclusion, NewAttempt, NewOutcome, OutboxStor
 from longcode.store.receipts import ReceiptStore
 from longcode.store.strays import StrayStore
 
-BIG = ("message", "idempotency", "outcome", "receipt", "attempt", "outbox", "mailbox", "stop_request", "opt_out")
+BIG = (
+    "message",
+    "idempotency",
+    "outcome",
+    "receipt",
+    "attempt",
+    "outbox",
+    "mailbox",
+    "stop_request",
+    "opt_out",
+    "event",
+    "webhook_queue",
+)
 CARRIER = 7
 ROWS = 5000
 
@@ -39,6 +52,7 @@ HOT = {
     "what dispatch claims": outbox_hot.CLAIM,
     "what dispatch begins": outbox_hot.BEGIN,
     "what dispatch concludes": outbox_hot.CONCLUDE,
+    "what receipts settle": receipts_hot.SETTLE,
 }
 
 FILL = (
@@ -56,6 +70,10 @@ FILL = (
     """INSERT INTO receipt (id, carrier_id, reference, status, whole_message, raw, received_at)
        SELECT gen_random_uuid(), 7, reference, 'delivered', false, '', now() FROM outcome""",
     """INSERT INTO mailbox SELECT account_id, recipient, sender, now(), id FROM message""",
+    """INSERT INTO event_listener SELECT id FROM account""",
+    """INSERT INTO webhook_subscription SELECT id, 'message.sent', id FROM account""",
+    """INSERT INTO event SELECT gen_random_uuid(), account_id, 'message.sent', id, NULL, NULL, now(), 1 FROM message""",
+    """INSERT INTO webhook_queue SELECT id, account_id, now(), NULL, 0 FROM event""",
     """INSERT INTO stop_request SELECT id, account_id, sender, recipient, now() FROM message""",
     "ANALYZE",
 )
@@ -93,6 +111,9 @@ async def live_through(database: Database) -> None:
     store, strays = ReceiptStore(database, utc_now, mint_id), StrayStore(database, utc_now)
     receipts = Receipts(store, strays, utc_now)
     now = utc_now()
+    account = await AccountStore(database, utc_now).create("acme", "")
+    async with database.write() as connection:
+        await events.listen(connection, account.id)
     message = Message(
         id=mint_id(),
         account_id=1,

@@ -12,10 +12,12 @@ from sqlalchemy.exc import IntegrityError
 
 from longcode.domain.account import Account
 from longcode.domain.clock import Clock
+from longcode.domain.events import EventType, OptOutChange
 from longcode.errors import Duplicate, NotFound
 from longcode.store import schema
 from longcode.store.catalog import bump_version
 from longcode.store.database import Database
+from longcode.store.events import News, tell
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,8 +185,17 @@ class AccountStore:
 
     async def remove_opt_out(self, account_id: int, recipient: str) -> bool:
         """Let a recipient, in its canonical form, be written to again; False where there was no opt-out."""
-        table = schema.opt_out.c
-        return await self._remove(schema.opt_out, table.account_id == account_id, table.recipient == recipient)
+        table = schema.opt_out
+        mine = (table.c.account_id == account_id, table.c.recipient == recipient)
+        async with self._database.write() as connection:
+            gone = (await connection.execute(delete(table).where(*mine).returning(table.c.source))).one_or_none()
+            if gone is None:
+                return False
+            change = OptOutChange(recipient=recipient, source=gone.source)
+            news = News(account_id=account_id, type=EventType.OPTOUT_REMOVED, opt_out=change)
+            await tell(connection, [news], self._clock())
+            await bump_version(connection)
+        return True
 
     async def add_sender_id(self, account_id: int, value: str) -> bool:
         """Put a sender ID into an account's whitelist; False where it was there already."""
@@ -192,9 +203,18 @@ class AccountStore:
 
     async def add_opt_out(self, account_id: int, recipient: str, source: str) -> bool:
         """Keep an opt-out for good. recipient: in its canonical form. False where it was there already."""
-        return await self._add(
-            schema.opt_out, account_id=account_id, recipient=recipient, source=source, created_at=self._clock()
-        )
+        table = schema.opt_out
+        row = {"account_id": account_id, "recipient": recipient, "source": source, "created_at": self._clock()}
+        insert_ = sqlite_insert if self._database.is_sqlite else postgresql_insert
+        async with self._database.write() as connection:
+            added = await connection.execute(insert_(table).values(row).on_conflict_do_nothing())
+            if not added.rowcount:
+                return False
+            change = OptOutChange(recipient=recipient, source=source)
+            news = News(account_id=account_id, type=EventType.OPTOUT_CREATED, opt_out=change)
+            await tell(connection, [news], self._clock())
+            await bump_version(connection)
+        return True
 
     async def _add(self, table: Table, **values: object) -> bool:
         insert_ = sqlite_insert if self._database.is_sqlite else postgresql_insert

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -29,6 +29,8 @@ PASSING_STATES = ("08", "25006", "28", "3D", "40", "53", "57", "58")
 # With the default price of a random page, a generic plan that is made while tables are empty scans
 # them, and is kept until the server's next ANALYZE, however fast they grow in that minute.
 POSTGRESQL_SETTINGS = {"application_name": "longcode", "plan_cache_mode": "auto", "random_page_cost": "1.1"}
+# In a connection's info: its transaction wrote events.
+NEWS = "news"
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
 
@@ -90,18 +92,24 @@ def parse_url(url: str) -> URL:
     return parsed.set(drivername=drivers.get(parsed.drivername, parsed.drivername))
 
 
+def _nobody() -> None:
+    """Nobody waits for news."""
+
+
 class Database:
     """Connections to one database.
 
     `read` and `write` are one transaction each. On SQLite all writes of a process go through
     one connection, one after the other: its single writer.
     command_seconds: how long a statement may take on PostgreSQL; None: for ever.
+    told: called after each commit that wrote events that somebody listens to.
     """
 
     def __init__(self, url: str, *, pool_size: int = 10, command_seconds: float | None = COMMAND_SECONDS) -> None:
         parsed = parse_url(url)
         self.is_sqlite = parsed.get_backend_name() == "sqlite"
         self.capabilities = SQLITE if self.is_sqlite else POSTGRESQL
+        self.told: Callable[[], None] = _nobody
         self._writer = asyncio.Lock()
         self.engine = (
             _sqlite_engine(parsed) if self.is_sqlite else _postgresql_engine(parsed, pool_size, command_seconds)
@@ -119,6 +127,9 @@ class Database:
         if not self.is_sqlite:
             async with _faults_as_storage_down(), self.engine.begin() as connection:
                 yield connection
+                news = connection.info.pop(NEWS, False)
+            if news:
+                self.told()
             return
         async with self._writer, _faults_as_storage_down(), self.engine.connect() as connection:
             # Taken at once: a transaction that starts by reading cannot be upgraded beside another writer.
@@ -128,7 +139,10 @@ class Database:
             except BaseException:
                 await connection.exec_driver_sql("ROLLBACK")
                 raise
+            news = connection.info.pop(NEWS, False)
             await connection.exec_driver_sql("COMMIT")
+        if news:
+            self.told()
 
     @asynccontextmanager
     async def driver(self) -> AsyncIterator[Any]:

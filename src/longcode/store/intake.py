@@ -18,9 +18,12 @@ import asyncpg
 from sqlalchemy import and_, insert, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from longcode.domain.message import Message
+from longcode.domain.events import OF_STATUS, EventType
+from longcode.domain.message import Message, Status
 from longcode.store import schema
 from longcode.store.database import Database
+from longcode.store.events import News, tell
+from longcode.store.events_hot import TOLD_STATUSES, telling
 from longcode.store.messages import read_many
 
 
@@ -127,7 +130,7 @@ SELECT 'opt_out', q.account_id, q.recipient, NULL, NULL, NULL
 
 # Whatever follows `message` hangs on the rows that were really inserted: a rerun after a lost
 # COMMIT must not queue again what was queued, sent and removed in the meantime.
-INSERT = """
+INSERT = f"""
 WITH input AS MATERIALIZED (
     SELECT * FROM unnest(
         $1::uuid[], $2::uuid[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
@@ -152,8 +155,14 @@ WITH input AS MATERIALIZED (
       FROM input
      WHERE NOT keyed OR call_id IN (SELECT message_id FROM claimed)
     ON CONFLICT (id) DO NOTHING
-    RETURNING id
-), queued AS (
+    RETURNING id, account_id, status
+), news AS (
+    SELECT id, account_id, 'message.' || status AS type, NULL::text AS error FROM stored
+     WHERE status = ANY({TOLD_STATUSES})
+    UNION ALL
+    SELECT id, account_id, '{EventType.MESSAGE_RECEIVED}', NULL FROM input
+     WHERE boxed_at IS NOT NULL AND status <> '{Status.RECEIVED}' AND id IN (SELECT id FROM stored)
+), {telling("news")}, queued AS (
     INSERT INTO outbox (message_id, account_id, carrier_id, priority, due_at, expires_at, deferrals)
     SELECT id, account_id, carrier_id, priority, due_at, expires_at, 0
       FROM input WHERE queued AND id IN (SELECT id FROM stored)
@@ -166,8 +175,10 @@ WITH input AS MATERIALIZED (
     SELECT id, account_id, recipient, sender, created_at
       FROM input WHERE stop AND id IN (SELECT id FROM stored)
 )
-SELECT message_id FROM claimed
-"""
+SELECT message_id, false AS told FROM claimed
+UNION ALL
+SELECT NULL, true WHERE EXISTS (SELECT FROM told)
+"""  # noqa: S608 - no value of anybody's is in it
 
 
 class IntakeStore:
@@ -204,7 +215,9 @@ class IntakeStore:
         keyed = {claim.message_id for claim in claims}
         async with self._database.driver() as driver:
             rows = await driver.fetch(INSERT, *_message_columns(messages, keyed), *_claim_columns(claims))
-        return {row[0] for row in rows}
+        if rows and rows[-1]["told"]:
+            self._database.told()
+        return {row["message_id"] for row in rows if not row["told"]}
 
     async def stored_key(self, account_id: int, key: str) -> StoredKey | None:
         """What one key stands for, if it was used."""
@@ -269,6 +282,9 @@ class IntakeStore:
             ):
                 if rows:
                     await connection.execute(insert(table), rows)
+            if kept:
+                now = max(new.message.created_at for new in kept)
+                await tell(connection, [news for new in kept for news in _news(new)], now)
         return {claim.message_id for claim in won}
 
 
@@ -287,6 +303,15 @@ def is_taken_name(error: BaseException) -> bool:
             return True
         cause = cause.__cause__
     return False
+
+
+def _news(new: NewMessage) -> list[News]:
+    """What the statement above tells of one message: how it stands, and that it came into a mailbox."""
+    message = new.message
+    types = [OF_STATUS[message.status]] if message.status in OF_STATUS else []
+    if new.boxed_at is not None and message.status is not Status.RECEIVED:
+        types.append(EventType.MESSAGE_RECEIVED)
+    return [News(account_id=message.account_id, type=type_, message_id=message.id) for type_ in types]
 
 
 def _columns(pairs: set[tuple[int, str]]) -> tuple[list[int], list[str]]:

@@ -22,6 +22,7 @@ from longcode.domain.clock import Clock
 from longcode.domain.message import Message, Status, sources_of
 from longcode.store import outbox_hot, schema
 from longcode.store.database import Database
+from longcode.store.events import tell_moved
 from longcode.store.messages import read_many, to_message
 
 NO_CAPS: Final[Mapping[int, int]] = MappingProxyType({})
@@ -203,7 +204,7 @@ class OutboxStore:
         outcomes = [outcome for conclusion in group for outcome in conclusion.outcomes]
         moving = first.status is not None
         async with self._database.driver() as driver:
-            await driver.execute(
+            told = await driver.fetchval(
                 outbox_hot.CONCLUDE,
                 *_outcome_columns(outcomes),
                 ids if moving else [],
@@ -215,6 +216,8 @@ class OutboxStore:
                 first.again_after or timedelta(),
                 first.paced,
             )
+        if told:
+            self._database.told()
 
     async def _conclude_group(self, connection: AsyncConnection, group: Sequence[Conclusion]) -> None:
         first = group[0]
@@ -296,13 +299,15 @@ async def add_outcomes(connection: AsyncConnection, outcomes: Sequence[NewOutcom
 async def move(
     connection: AsyncConnection, message_ids: Sequence[UUID], status: Status, error: str | None, now: datetime
 ) -> None:
-    """Move messages to a status, those that the transition table lets."""
+    """Move messages to a status, those that the transition table lets, and tell who listens."""
     table = schema.message
-    await connection.execute(
+    moved = await connection.execute(
         update(table)
         .where(table.c.id.in_(message_ids), table.c.status.in_([source.value for source in sources_of(status)]))
         .values(status=status.value, error=error, updated_at=now)
+        .returning(table.c.id, table.c.account_id)
     )
+    await tell_moved(connection, [(row.id, row.account_id) for row in moved], status, error, now)
 
 
 async def hurry(connection: AsyncConnection, message_ids: Sequence[UUID], now: datetime) -> None:

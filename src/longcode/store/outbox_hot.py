@@ -5,6 +5,8 @@ The rules of `longcode.store.intake` hold here too: big tables only by `= ANY(ar
 
 from __future__ import annotations
 
+from longcode.store.events_hot import moves, telling
+
 # A lease need not outlive a crash of the database: without it the message is claimed again, and the
 # attempts that follow are durable before anything is written. So this commit waits for no flush.
 # Shares are even among the accounts that wait in one priority, and a higher priority goes first.
@@ -55,8 +57,8 @@ SELECT id, message_id, segment_index, segment_total, carrier_id, clock_timestamp
     AS a(id, message_id, segment_index, segment_total, carrier_id)
 """
 
-# Statuses move in groups that share one target, so that no UPDATE needs a join.
-CONCLUDE = """
+# Statuses move in groups that share one target, so that no UPDATE needs a join. True where somebody listens.
+CONCLUDE = f"""
 WITH ended AS (
     INSERT INTO outcome (attempt_id, kind, message_id, segment_index, segment_total, carrier_id,
                          reference, code, reason, ended_at)
@@ -69,12 +71,14 @@ WITH ended AS (
 ), moved AS (
     UPDATE message SET status = $11, error = $12, updated_at = clock_timestamp()
      WHERE id = ANY($10::uuid[]) AND status = ANY($13::text[])
-), gone AS (
+    RETURNING id, account_id
+), {moves("moved", status="$11", error="$12")},
+{telling("news")}, gone AS (
     DELETE FROM outbox WHERE message_id = ANY($14::uuid[])
 ), again AS (
     UPDATE outbox SET leased_until = NULL, deferrals = deferrals + CASE WHEN $17 THEN 0 ELSE 1 END,
            due_at = CASE WHEN $17 AND $16::interval = '0' THEN due_at ELSE clock_timestamp() + $16::interval END
      WHERE message_id = ANY($15::uuid[])
 )
-SELECT 1
-"""
+SELECT EXISTS (SELECT FROM told)
+"""  # noqa: S608 - no value of anybody's is in it

@@ -141,10 +141,13 @@ class ReceiptStore:
         for message_id, status, error in moves:
             groups.setdefault((status, error), []).append(message_id)
         if self._database.capabilities.arrays:
+            told = False
             async with self._database.driver() as driver:
                 for (status, error), ids in groups.items():
                     sources = [source.value for source in sources_of(status)]
-                    await driver.execute(receipts_hot.SETTLE, ids, status.value, error, sources)
+                    told |= await driver.fetchval(receipts_hot.SETTLE, ids, status.value, error, sources)
+            if told:
+                self._database.told()
             return
         async with self._database.write() as connection:
             for (status, error), ids in groups.items():

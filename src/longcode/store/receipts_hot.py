@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from longcode.store.events_hot import moves, telling
+
 APPEND = """
 INSERT INTO receipt (id, carrier_id, reference, attempt_id, status, error_code, whole_message,
                      sender, recipient, raw, received_at)
@@ -26,10 +28,15 @@ SELECT m.id, m.status, m.segment_count, m.created_at, o.segment_index, o.segment
           AND received_at >= m.created_at - $2::interval OFFSET 0) AS r ON true
 """
 
-SETTLE = """
+# True where somebody listens.
+SETTLE = f"""
 WITH moved AS (
     UPDATE message SET status = $2, error = $3, updated_at = clock_timestamp()
      WHERE id = ANY($1::uuid[]) AND status = ANY($4::text[])
+    RETURNING id, account_id
+), {moves("moved", status="$2", error="$3")},
+{telling("news")}, gone AS (
+    DELETE FROM outbox WHERE message_id = ANY($1::uuid[])
 )
-DELETE FROM outbox WHERE message_id = ANY($1::uuid[])
-"""
+SELECT EXISTS (SELECT FROM told)
+"""  # noqa: S608 - no value of anybody's is in it

@@ -1,12 +1,20 @@
 """Every table, once, for both databases. Migrations follow it; a test holds them together.
 
-Hot tables (message, outbox, attempt, outcome, receipt, idempotency, mailbox, inbound_*) have no foreign
-keys among themselves: they are written together in one transaction, and each check would cost
-an index look-up a row. What is append-only says so.
+Hot tables (message, outbox, attempt, outcome, receipt, idempotency, mailbox, inbound_*, event,
+webhook_queue) have no foreign keys among themselves: they are written together in one transaction,
+and each check would cost an index look-up a row. What is append-only says so.
 """
 
 from longcode.store.schema.accounts import account, api_key, catalog_version, login, number, pace, sender_id
 from longcode.store.schema.carriers import carrier, carrier_status, route, simulator_message, simulator_receipt
+from longcode.store.schema.events import (
+    event,
+    event_listener,
+    webhook_attempt,
+    webhook_endpoint,
+    webhook_queue,
+    webhook_subscription,
+)
 from longcode.store.schema.messages import idempotency, mailbox, message
 from longcode.store.schema.metadata import metadata
 from longcode.store.schema.receiving import inbound_part, inbound_set, inbound_unowned
@@ -20,6 +28,8 @@ __all__ = [
     "carrier",
     "carrier_status",
     "catalog_version",
+    "event",
+    "event_listener",
     "idempotency",
     "inbound_part",
     "inbound_set",
@@ -43,4 +53,8 @@ __all__ = [
     "stop_pair",
     "stop_request",
     "stray_receipt",
+    "webhook_attempt",
+    "webhook_endpoint",
+    "webhook_queue",
+    "webhook_subscription",
 ]

@@ -1,0 +1,101 @@
+"""Events, written by the transaction of what happened; the hot statements have their own words for the same."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+from sqlalchemy import BigInteger, ColumnElement, Text, cast, func, insert, literal, select, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from longcode.domain.clock import mint_id
+from longcode.domain.events import OF_STATUS, EventType, OptOutChange
+from longcode.domain.message import Status
+from longcode.store import schema
+from longcode.store.database import NEWS
+
+_event: Final = schema.event.c
+_subscription: Final = schema.webhook_subscription.c
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class News:
+    """What happened to one account: to a message (message_id, error), or an opt-out."""
+
+    account_id: int
+    type: EventType
+    message_id: UUID | None = None
+    error: str | None = None
+    opt_out: OptOutChange | None = None
+
+
+async def tell(connection: AsyncConnection, news: Sequence[News], now: datetime) -> None:
+    """Write events, and queue them for the endpoints that subscribed; of accounts that somebody listens to."""
+    accounts = {one.account_id for one in news}
+    if not accounts:
+        return
+    listener = schema.event_listener.c
+    listened = set(await connection.scalars(select(listener.account_id).where(listener.account_id.in_(accounts))))
+    rows = [
+        {
+            "id": mint_id(),
+            "account_id": one.account_id,
+            "type": one.type.value,
+            "message_id": one.message_id,
+            "error": one.error,
+            "data": one.opt_out and {"recipient": one.opt_out.recipient, "source": one.opt_out.source},
+            "occurred_at": now,
+        }
+        for one in news
+        if one.account_id in listened
+    ]
+    if not rows:
+        return
+    await connection.execute(insert(schema.event).values(xact=_xact(connection)), rows)
+    subscribed = (
+        select(_event.id, _subscription.endpoint_id, literal(now, _event.occurred_at.type), literal(0))
+        .join_from(
+            schema.event,
+            schema.webhook_subscription,
+            (_subscription.account_id == _event.account_id) & (_subscription.type == _event.type),
+        )
+        .where(_event.id.in_([row["id"] for row in rows]))
+    )
+    names = ["event_id", "endpoint_id", "due_at", "tries"]
+    await connection.execute(insert(schema.webhook_queue).from_select(names, subscribed))
+    connection.info[NEWS] = True
+
+
+async def tell_moved(
+    connection: AsyncConnection, moved: Sequence[tuple[UUID, int]], status: Status, error: str | None, now: datetime
+) -> None:
+    """As `tell`, of messages (id, account_id) that moved to a status."""
+    type_ = OF_STATUS.get(status)
+    if type_ is not None:
+        await tell(
+            connection,
+            [
+                News(account_id=account_id, type=type_, message_id=message_id, error=error)
+                for message_id, account_id in moved
+            ],
+            now,
+        )
+
+
+async def listen(connection: AsyncConnection, account_id: int) -> None:
+    """Let events of an account be written from now on; harmless when repeated."""
+    table = schema.event_listener
+    known = await connection.scalar(select(table.c.account_id).where(table.c.account_id == account_id))
+    if known is None:
+        await connection.execute(insert(table).values(account_id=account_id))
+
+
+def _xact(connection: AsyncConnection) -> ColumnElement[int]:
+    """What orders events by their commits: see schema.event."""
+    if connection.dialect.name == "sqlite":
+        # The row id goes on for as long as the newest event is kept, and no purge takes that.
+        return cast(text("coalesce((SELECT max(rowid) FROM event), 0) + 1"), BigInteger)
+    return cast(cast(func.pg_current_xact_id(), Text), BigInteger)
