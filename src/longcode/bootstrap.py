@@ -32,10 +32,12 @@ from longcode.store.intake import IntakeStore
 from longcode.store.mailbox import MailboxStore
 from longcode.store.messages import MessageStore
 from longcode.store.numbers import NumberStore
+from longcode.store.opt_outs import OptOutStore
 from longcode.store.outbox import OutboxStore
 from longcode.store.receipts import ReceiptStore
 from longcode.store.stops import StopStore
 from longcode.store.strays import StrayStore
+from longcode.store.words import WordStore
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +56,8 @@ class Product:
     messages: MessageStore
     conversations: ConversationStore
     mailbox_store: MailboxStore
+    opt_outs: OptOutStore
+    words: WordStore
     verifier: Verifier
     intake: Intake
     accept: Accept
@@ -127,6 +131,8 @@ async def running(settings: Settings, *, kick: Kick = ignore_kick, clock: Clock 
             messages=MessageStore(database),
             conversations=ConversationStore(database),
             mailbox_store=MailboxStore(database, clock),
+            opt_outs=OptOutStore(database, clock),
+            words=WordStore(database),
             verifier=verifier,
             intake=intake,
             accept=Accept(

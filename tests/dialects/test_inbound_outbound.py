@@ -309,7 +309,7 @@ async def test_the_stop_comes_before_the_owner_and_the_owner_before_the_limit(
 
 
 async def test_a_durable_opt_out_is_asked_too(api: Api, caller: Caller, ours: str) -> None:
-    await api.product.accounts.add_opt_out(caller.account_id, canonical(BOB), "test")
+    await api.product.opt_outs.add(caller.account_id, canonical(BOB), source="test")
     assert of(await send(caller, ours, to=BOB)) == blocked(ours, BOB)
     assert of(await send(caller, ours, to=CAROL)) == (200, OK[OUTBOUND])
 

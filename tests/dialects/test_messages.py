@@ -259,7 +259,7 @@ async def test_faulty_fields_are_refused_and_leave_the_key_free(
 
 
 async def test_a_recipient_who_opted_out_is_refused_and_leaves_the_key_free(api: Api, caller: Caller) -> None:
-    await api.product.accounts.add_opt_out(caller.account_id, RECIPIENT, "test")
+    await api.product.opt_outs.add(caller.account_id, RECIPIENT, source="test")
     for recipient in (RECIPIENT, f"+{RECIPIENT}"):
         reply = await send(caller, "k", recipient=recipient)
         assert (reply.status, reply.json) == (400, {"recipient": ["has opted out"]})
@@ -330,7 +330,7 @@ async def test_a_replay_answers_with_the_current_record(api: Api, caller: Caller
 
 async def test_a_replay_is_answered_whatever_was_forbidden_since(api: Api, caller: Caller) -> None:
     first = await send(caller, "k")
-    await api.product.accounts.add_opt_out(caller.account_id, RECIPIENT, "test")
+    await api.product.opt_outs.add(caller.account_id, RECIPIENT, source="test")
     async with api.database.write() as connection:
         await connection.execute(schema.sender_id.delete().where(schema.sender_id.c.account_id == caller.account_id))
     assert (await send(caller, "k")).json == first.json
@@ -362,7 +362,7 @@ OTHER_BODIES = [
 @pytest.mark.parametrize("changes", OTHER_BODIES)
 async def test_a_key_with_another_body_is_refused(api: Api, caller: Caller, changes: dict[str, object]) -> None:
     await api.whitelist(caller, "Another")
-    await api.product.accounts.add_opt_out(caller.account_id, "12025550199", "test")
+    await api.product.opt_outs.add(caller.account_id, "12025550199", source="test")
     first = await send(caller, "k")
     check_detail(await send(caller, "k", **changes), 422)
     assert await show(caller, first.json["id"]) == first.json

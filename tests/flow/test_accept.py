@@ -83,7 +83,7 @@ async def test_refusals_come_in_the_order_of_the_contract(world: World, case: Or
         await world.accounts.add_sender_id(account.id, "MyCorp")
     await world.numbers.assign((account if case.setting.owned else other).id, OWNED)
     if case.setting.opted_out:
-        await world.accounts.add_opt_out(account.id, "12025550101", "operator")
+        await world.opt_outs.add(account.id, "12025550101", source="operator")
     pair = Pair(account.id, canonical, "12025550101")
     if case.setting.spent:
         await world.expiring.settle([Question(ask=pair, count=True)] * LIMIT)

@@ -266,7 +266,7 @@ async def test_a_receipt_before_the_answer_is_matched_when_the_answer_is_recorde
 async def test_a_stop_after_the_answer_ends_the_message_unsent(desk: Desk, durable: bool) -> None:
     message_id, other = await desk.send(), await desk.send(recipient="+12025550102")
     if durable:
-        await desk.world.accounts.add_opt_out(desk.account.id, "12025550101", "operator")
+        await desk.world.opt_outs.add(desk.account.id, "12025550101", source="operator")
     else:
         pair = Pair(desk.account.id, "MyCorp", "12025550101")
         await desk.world.expiring.settle([Question(marks=(pair,))])

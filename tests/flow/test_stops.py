@@ -62,7 +62,7 @@ async def test_pairs_and_the_ledger_are_both_asked_in_any_spelling(world: World)
         for recipient in ("+12025550101", "+12025550102", "+12025550103")
     ]
     await world.expiring.settle([Question(marks=(Pair(account.id, "MyCorp", "12025550101"),))])
-    await world.accounts.add_opt_out(account.id, "12025550102", "operator")
+    await world.opt_outs.add(account.id, "12025550102", source="operator")
     assert await world.stops.stopped(messages) == set(messages[:2])
     assert await world.stops.stopped([]) == set()
 

@@ -32,8 +32,10 @@ from longcode.store.database import Database
 from longcode.store.intake import IntakeStore, KeyClaim, Known, Lookups, NewMessage
 from longcode.store.messages import MessageStore
 from longcode.store.numbers import NumberStore
+from longcode.store.opt_outs import OptOutStore
 from longcode.store.outbox import OutboxStore
 from longcode.store.stops import StopStore
+from longcode.store.words import WordStore
 
 LIMIT = 3
 STOP_TTL_SECONDS = 3600
@@ -153,6 +155,8 @@ class World:
     expiring: BreakableExpiring
     accounts: AccountStore
     numbers: NumberStore
+    opt_outs: OptOutStore
+    words: WordStore
     catalog_store: CatalogStore
     catalog: CatalogCache
     messages: MessageStore
@@ -246,6 +250,8 @@ async def open_world(
             expiring=expiring,
             accounts=AccountStore(database, clock),
             numbers=NumberStore(database, clock),
+            opt_outs=OptOutStore(database, clock),
+            words=WordStore(database),
             catalog_store=catalog_store,
             catalog=catalog,
             messages=MessageStore(database),

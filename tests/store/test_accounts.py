@@ -67,18 +67,15 @@ async def test_an_account_may_have_many_keys_each_its_own(accounts: AccountStore
     assert await accounts.keys(one.id, after=first.id, count=9) == [second]
 
 
-async def test_sender_ids_and_opt_outs_are_kept_once_for_each_account(accounts: AccountStore) -> None:
+async def test_sender_ids_are_kept_once_for_each_account(accounts: AccountStore) -> None:
     one, two = await accounts.create("one", ""), await accounts.create("two", "")
     assert await accounts.add_sender_id(one.id, "MyCorp")
     assert not await accounts.add_sender_id(one.id, "MyCorp")
     assert await accounts.add_sender_id(one.id, "mycorp")
     assert await accounts.add_sender_id(two.id, "MyCorp")
-    assert await accounts.add_opt_out(one.id, "12025550101", "operator")
-    assert not await accounts.add_opt_out(one.id, "12025550101", "other")
-    assert await accounts.add_opt_out(two.id, "12025550101", "operator")
 
 
-async def test_sender_ids_and_opt_outs_are_listed_in_pages_and_removed_of_this_account_alone(
+async def test_sender_ids_are_listed_in_pages_and_removed_of_this_account_alone(
     accounts: AccountStore, database: Database
 ) -> None:
     one, two = await accounts.create("one", ""), await accounts.create("two", "")
@@ -86,20 +83,16 @@ async def test_sender_ids_and_opt_outs_are_listed_in_pages_and_removed_of_this_a
     for account in (one, two):
         for value in values:
             await accounts.add_sender_id(account.id, value)
-            await accounts.add_opt_out(account.id, value, "operator")
     assert await accounts.sender_ids(one.id, count=2) == values[:2]
     assert await accounts.sender_ids(one.id, after=values[1], count=2) == values[2:]
-    assert [one.recipient for one in await accounts.opt_outs(one.id, after=values[0], count=9)] == values[1:]
 
     before = await CatalogStore(database, utc_now).version()
     assert await accounts.remove_sender_id(one.id, values[0])
-    assert await accounts.remove_opt_out(one.id, values[0])
-    assert await CatalogStore(database, utc_now).version() == before + 2
+    assert await CatalogStore(database, utc_now).version() == before + 1
     assert not await accounts.remove_sender_id(one.id, values[0])
-    assert not await accounts.remove_opt_out(one.id, values[0])
-    assert await CatalogStore(database, utc_now).version() == before + 2
+    assert await CatalogStore(database, utc_now).version() == before + 1
     assert await accounts.sender_ids(one.id, count=9) == values[1:]
-    assert len(await accounts.sender_ids(two.id, count=9)) == len(await accounts.opt_outs(two.id, count=9)) == 3
+    assert len(await accounts.sender_ids(two.id, count=9)) == 3
 
 
 async def test_accounts_are_listed_in_pages(accounts: AccountStore) -> None:

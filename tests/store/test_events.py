@@ -133,11 +133,11 @@ async def take_from_carrier(desk: Desk) -> None:
 
 
 async def opt_out_and_in(desk: Desk) -> None:
-    accounts = desk.world.accounts
+    ledger = desk.world.opt_outs
     for _ in range(2):
-        await accounts.add_opt_out(desk.account.id, STRANGER, "operator")
+        await ledger.add(desk.account.id, STRANGER, source="operator")
     for _ in range(2):
-        await accounts.remove_opt_out(desk.account.id, STRANGER)
+        await ledger.remove(desk.account.id, STRANGER, source="operator")
 
 
 async def replay(desk: Desk) -> None:

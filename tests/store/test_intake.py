@@ -19,6 +19,7 @@ from longcode.store.intake import IntakeStore, KeyClaim, Known, Lookups, NewMess
 from longcode.store.mailbox import MailboxStore
 from longcode.store.messages import MessageStore
 from longcode.store.numbers import NumberStore
+from longcode.store.opt_outs import OptOutStore
 
 NOW = datetime(2026, 11, 22, 10, 0, 0, 123456, tzinfo=UTC)
 TABLES = ("message", "outbox", "idempotency", "mailbox", "stop_request")
@@ -74,7 +75,9 @@ async def test_preflight_answers_what_is_asked_and_nothing_else(database: Databa
     await accounts.add_sender_id(one.id, "MyCorp")
     await accounts.add_sender_id(two.id, "Other")
     await MailboxStore(database, utc_now).register(one.id, "anna")
-    await accounts.add_opt_out(one.id, "12025550101", "operator")
+    ledger = OptOutStore(database, utc_now)
+    await ledger.add(one.id, "12025550101", source="operator")
+    await ledger.add(one.id, "12025550102", source="operator", sender="MyCorp")
     message = new(one.id)
     await store.insert([message], [claim(message, account_id=one.id)])
     pairs = {(account.id, name) for account in (one, two) for name in ("MyCorp", "Other", "mycorp")}
@@ -84,7 +87,12 @@ async def test_preflight_answers_what_is_asked_and_nothing_else(database: Databa
             numbers={"12025550100", "12025550101"},
             sender_ids=pairs,
             logins={(one.id, "anna"), (two.id, "anna"), (one.id, "Anna")},
-            recipients={(one.id, "12025550101"), (two.id, "12025550101")},
+            parties={
+                (account.id, sender, recipient)
+                for account in (one, two)
+                for sender in ("MyCorp", "Other")
+                for recipient in ("12025550101", "12025550102", "12025550103")
+            },
         )
     )
     assert known == Known(
@@ -93,7 +101,11 @@ async def test_preflight_answers_what_is_asked_and_nothing_else(database: Databa
         owners={"12025550100": Owner(one.id, "+1 202 555 0100")},
         sender_ids={(one.id, "MyCorp"), (two.id, "Other")},
         logins={(one.id, "anna")},
-        opted_out={(one.id, "12025550101")},
+        opted_out={
+            (one.id, "MyCorp", "12025550101"),
+            (one.id, "Other", "12025550101"),
+            (one.id, "MyCorp", "12025550102"),
+        },
     )
     assert await store.preflight(Lookups()) == Known(catalog_version=known.catalog_version)
 
@@ -106,7 +118,6 @@ async def test_every_change_of_the_catalogue_is_seen_by_the_next_preflight(datab
     seen.append((await store.preflight(Lookups())).catalog_version)
     for change in (
         accounts.add_sender_id(account.id, "MyCorp"),
-        accounts.add_opt_out(account.id, "1", "operator"),
         accounts.set_secret(account.id, "other"),
         NumberStore(database, utc_now).assign(account.id, "+12025550100"),
         catalog.add_carrier("sim", "simulator", {}),

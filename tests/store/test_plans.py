@@ -42,6 +42,7 @@ BIG = (
     "opt_out",
     "event",
     "webhook_queue",
+    "number_opt_out",
 )
 CARRIER = 7
 ROWS = 5000
@@ -59,6 +60,8 @@ FILL = (
     """INSERT INTO account (id, name, secret_hash, created_at)
        SELECT n, n::text, '', now() FROM generate_series(1, 50) AS n""",
     """INSERT INTO opt_out SELECT 1 + n % 50, n::text, 'operator', now() FROM generate_series(1, {rows}) AS n""",
+    """INSERT INTO number_opt_out
+       SELECT 1 + n % 50, n::text, 'a', 'operator', now() FROM generate_series(1, {rows}) AS n""",
     """INSERT INTO message SELECT gen_random_uuid(), n % 50, 'outbound', 'sms', 'MyCorp', n::text, 'Hello', n, 'sent',
        NULL, 'gsm7', 1, NULL, now(), now() FROM generate_series(1, {rows}) AS n""",
     """INSERT INTO idempotency SELECT account_id, id::text, '', id, now() FROM message""",
@@ -135,7 +138,7 @@ async def live_through(database: Database) -> None:
         message=message, call_id=message.id, queued=True, carrier_id=CARRIER, due_at=now, expires_at=now, stop=True
     )
     pair = {(1, "a")}
-    await intake.preflight(Lookups(keys=pair, numbers={"1"}, sender_ids=pair, logins=pair, recipients=pair))
+    await intake.preflight(Lookups(keys=pair, numbers={"1"}, sender_ids=pair, logins=pair, parties={(1, "a", "b")}))
     await intake.insert([new], [KeyClaim(1, "a", b"", message.id, now)])
     await intake.stored_key(1, "a")
     await intake.messages([message.id])

@@ -205,7 +205,7 @@ async def spend_limit(stage: Stage) -> None:
 async def opt_out(stage: Stage) -> None:
     await own_number(stage)
     await may_send(stage)
-    await stage.api.product.accounts.add_opt_out(stage.caller.account_id, "12025550191", "operator")
+    await stage.api.product.opt_outs.add(stage.caller.account_id, "12025550191", source="operator")
 
 
 async def may_send(stage: Stage) -> None:

@@ -23,7 +23,7 @@ COMMANDS = {
     "number": "numbers:number",
     "sender": "accounts:sender",
     "apikey": "accounts:apikey",
-    "optout": "accounts:optout",
+    "optout": "optouts:optout",
     "import": "numbers:import_",
     "carrier": "carriers:carrier",
     "route": "routes:route",

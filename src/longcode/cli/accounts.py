@@ -1,4 +1,4 @@
-"""Commands about accounts and what is theirs: API keys, sender IDs, opt-outs."""
+"""Commands about accounts and what is theirs: API keys, sender IDs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from longcode.cli.listing import Listing, pages
 from longcode.cli.product import account_option, json_option, with_product
 from longcode.cli.session import data_option
 from longcode.domain.account import NAME_RULE, is_account_name
-from longcode.domain.phone import canonical
 from longcode.domain.timestamps import format_milli
 from longcode.errors import ConfigurationError, NotFound
 from longcode.flow.identity import CACHE_SECONDS, hash_key, hash_secret, new_key, new_secret
@@ -208,55 +207,3 @@ def _the_live_one(key: str, account_name: str, found: list[ApiKey]) -> ApiKey:
 def _key_row(key: ApiKey) -> tuple[object, ...]:
     revoked_at = None if key.revoked_at is None else format_milli(key.revoked_at)
     return key.id, key.hint, format_milli(key.created_at), revoked_at
-
-
-@click.group()
-def optout() -> None:
-    """Recipients who are not to be written to, for good."""
-
-
-@optout.command("add")
-@click.argument("recipient")
-@account_option
-@data_option
-def add_optout(recipient: str, account_name: str, data: Path | None) -> None:
-    """Keep an opt-out."""
-
-    async def add(product: Product) -> bool:
-        owner = await product.accounts.by_name(account_name)
-        return await product.accounts.add_opt_out(owner.id, canonical(recipient), "operator")
-
-    added = with_product(data, add)
-    click.echo(f"{recipient} {'opted out of' if added else 'had opted out already of'} {account_name}")
-
-
-@optout.command("list")
-@account_option
-@json_option
-@data_option
-def list_optouts(account_name: str, as_json: bool, data: Path | None) -> None:
-    """List an account's opt-outs. A STOP to one of its numbers is kept apart and ends by itself."""
-    listing = Listing("recipient", "source", "created_at", as_json=as_json)
-
-    async def read(product: Product) -> None:
-        owner = await product.accounts.by_name(account_name)
-        async for page in pages(partial(product.accounts.opt_outs, owner.id), lambda one: one.recipient, ""):
-            listing.add([(one.recipient, one.source, format_milli(one.created_at)) for one in page])
-
-    with_product(data, read)
-
-
-@optout.command("remove")
-@click.argument("recipient")
-@account_option
-@data_option
-def remove_optout(recipient: str, account_name: str, data: Path | None) -> None:
-    """Let a recipient be written to again, who must have asked for it. A STOP that still counts is not lifted."""
-
-    async def remove(product: Product) -> bool:
-        owner = await product.accounts.by_name(account_name)
-        return await product.accounts.remove_opt_out(owner.id, canonical(recipient))
-
-    if not with_product(data, remove):
-        raise NotFound(f"{recipient} has not opted out of {account_name}")
-    click.echo(f"{recipient} may be written to by {account_name} again")

@@ -10,7 +10,7 @@ from longcode.cli.tables import Table, echo_json
 PAGE = 500
 
 Row = TypeVar("Row")
-Place = TypeVar("Place", int, str)
+Place = TypeVar("Place", int, str, tuple[str, str])
 Row_co = TypeVar("Row_co", covariant=True)
 Place_contra = TypeVar("Place_contra", contravariant=True)
 

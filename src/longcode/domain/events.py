@@ -39,10 +39,17 @@ STATUS_OF: Final = {type_: status for status, type_ in OF_STATUS.items()}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OptOutChange:
-    """What an event about an opt-out says. recipient: canonical; source: who said so."""
+    """What an event about an opt-out says. Parties in canonical form.
+
+    sender: who may not write, or may again; None: the whole account. source: what the change came by. keyword,
+    message_id: the word that asked for it, and the message that said it.
+    """
 
     recipient: str
     source: str
+    sender: str | None = None
+    keyword: str | None = None
+    message_id: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

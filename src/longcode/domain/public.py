@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from longcode.domain.events import STATUS_OF, Event, EventType
+from longcode.domain.events import STATUS_OF, Event, EventType, OptOutChange
 from longcode.domain.message import Direction, Message
 from longcode.domain.timestamps import format_milli
 
@@ -50,10 +50,14 @@ class DeletedMessage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PublicOptOut:
-    """An opt-out that was made or taken back."""
+    """An opt-out that was made or taken back. scope: `number` where it is from one sender, else `account`."""
 
     recipient: str
+    sender: str | None
+    scope: str
     source: str
+    keyword: str | None
+    message_id: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,12 +95,23 @@ def public_event(event: Event) -> PublicEvent:
 
 def _data(event: Event) -> PublicMessage | DeletedMessage | PublicOptOut | None:
     if event.opt_out is not None:
-        return PublicOptOut(recipient=event.opt_out.recipient, source=event.opt_out.source)
+        return _public_opt_out(event.opt_out)
     if event.message_id is None:
         return None
     if event.message is None:
         return DeletedMessage(id=str(event.message_id), status=STATUS_OF[event.type].value, error=event.error)
     return public_message(_as_it_was(event, event.message))
+
+
+def _public_opt_out(change: OptOutChange) -> PublicOptOut:
+    return PublicOptOut(
+        recipient=change.recipient,
+        sender=change.sender,
+        scope="account" if change.sender is None else "number",
+        source=change.source,
+        keyword=change.keyword,
+        message_id=None if change.message_id is None else str(change.message_id),
+    )
 
 
 def _as_it_was(event: Event, message: Message) -> Message:

@@ -122,7 +122,7 @@ class Accept:
         if send.sender_rule is SenderRule.NUMBER_OR_RECORD and not owned:
             return Judged(messages=(self._record(send),))
         refused: LongcodeError | None = None
-        if (account_id, recipient) in known.opted_out:
+        if (account_id, sender, recipient) in known.opted_out:
             refused = OptedOut("the recipient has opted out", durable=True)
         elif send.sender_rule is SenderRule.VERBATIM_NUMBER and not owned:
             refused = NotOwned("the sender is not a number of this account")
@@ -261,7 +261,7 @@ def _ask(send: Send, lookups: Lookups) -> None:
     account_id = send.account.id
     recipient = canonical(send.recipient)
     lookups.numbers.add(recipient)
-    lookups.recipients.add((account_id, recipient))
+    lookups.parties.add((account_id, canonical(send.sender), recipient))
     if send.sender_rule is SenderRule.SENDER_ID:
         lookups.sender_ids.add((account_id, send.sender))
     else:

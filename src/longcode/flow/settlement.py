@@ -16,6 +16,7 @@ from longcode.expiring.port import Expiring, Question, Verdict
 from longcode.flow.catalog import Catalog, CatalogCache
 from longcode.flow.jobs import Kick, dispatch_job
 from longcode.store.intake import IntakeStore, KeyClaim, Known, Lookups, NewMessage, is_taken_name
+from longcode.store.sequels import replies_to
 
 INSERT_TRIES = 3
 MAILBOX_TIES = 20
@@ -197,7 +198,7 @@ class Settlement:
         for pending in batch:
             if pending not in lost:
                 pending.accept(pending.judged.messages[0].message, replayed=False)
-        self._kick_carriers(messages)
+        self._kick_carriers([*messages, *replies_to(messages)])
         await self._read_back(lost)
 
     async def _insert_surely(self, messages: Sequence[NewMessage], claims: Sequence[KeyClaim]) -> set[UUID]:

@@ -31,17 +31,18 @@ class Stops:
     async def stopped(self, messages: Sequence[Message]) -> set[Message]:
         """Those messages whose recipient does not want them any more. Raises StorageDown."""
         pairs = {message: _pair(message) for message in messages}
-        recipients = {(pair.account_id, pair.recipient) for pair in pairs.values()}
+        parties = {_party(pair) for pair in pairs.values()}
         # Asked beside the expiring state: each answer is on the way of a message that waits.
-        ledger = asyncio.create_task(self._ledger.preflight(Lookups(recipients=recipients)))
+        ledger = asyncio.create_task(self._ledger.preflight(Lookups(parties=parties)))
         try:
             await self.rebuild_if_emptied()
             held = await self._expiring.stopped(list(pairs.values()))
         finally:
             opted_out = (await ledger).opted_out
-        return {
-            message for message, pair in pairs.items() if pair in held or (pair.account_id, pair.recipient) in opted_out
-        }
+        stopped = {message for message, pair in pairs.items() if pair in held or _party(pair) in opted_out}
+        # Few are: the answers to those who have just opted out.
+        allowed = await self._requests.despite_opt_out([message.id for message in stopped]) if stopped else set()
+        return {message for message in stopped if message.id not in allowed}
 
     async def rebuild_if_emptied(self) -> None:
         """Where the expiring state lost everything, restore its pairs from the stored requests."""
@@ -57,3 +58,7 @@ class Stops:
 
 def _pair(message: Message) -> Pair:
     return Pair(message.account_id, canonical(message.sender), canonical(message.recipient))
+
+
+def _party(pair: Pair) -> tuple[int, str, str]:
+    return pair.account_id, pair.sender, pair.recipient

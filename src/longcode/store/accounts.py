@@ -1,4 +1,4 @@
-"""Accounts with their secrets, API keys, sender IDs and opt-outs, as the operator sets them up."""
+"""Accounts with their secrets, API keys and sender IDs, as the operator sets them up."""
 
 from __future__ import annotations
 
@@ -12,12 +12,10 @@ from sqlalchemy.exc import IntegrityError
 
 from longcode.domain.account import Account
 from longcode.domain.clock import Clock
-from longcode.domain.events import EventType, OptOutChange
 from longcode.errors import Duplicate, NotFound
 from longcode.store import schema
 from longcode.store.catalog import bump_version
 from longcode.store.database import Database
-from longcode.store.events import News, tell
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,15 +43,6 @@ class ApiKey:
     hint: str
     created_at: datetime
     revoked_at: datetime | None
-
-
-@dataclass(frozen=True, slots=True)
-class OptOut:
-    """A recipient, in its canonical form, who is not to be written to. source: who said so."""
-
-    recipient: str
-    source: str
-    created_at: datetime
 
 
 class AccountStore:
@@ -166,55 +155,21 @@ class AccountStore:
         async with self._database.read() as connection:
             return list((await connection.execute(mine.order_by(table.value).limit(count))).scalars())
 
+    async def has_sender_id(self, account_id: int, value: str) -> bool:
+        """Whether the account may send as this."""
+        table = schema.sender_id.c
+        query = select(table.value).where(table.account_id == account_id, table.value == value)
+        async with self._database.read() as connection:
+            return (await connection.execute(query)).first() is not None
+
     async def remove_sender_id(self, account_id: int, value: str) -> bool:
         """Take a sender ID out of an account's whitelist; False where it was not there."""
         table = schema.sender_id.c
         return await self._remove(schema.sender_id, table.account_id == account_id, table.value == value)
 
-    async def opt_outs(self, account_id: int, *, after: str = "", count: int) -> list[OptOut]:
-        """An account's opt-outs by recipient."""
-        table = schema.opt_out.c
-        query = (
-            select(table.recipient, table.source, table.created_at)
-            .where(table.account_id == account_id, table.recipient > after)
-            .order_by(table.recipient)
-            .limit(count)
-        )
-        async with self._database.read() as connection:
-            return [OptOut(*row) for row in await connection.execute(query)]
-
-    async def remove_opt_out(self, account_id: int, recipient: str) -> bool:
-        """Let a recipient, in its canonical form, be written to again; False where there was no opt-out."""
-        table = schema.opt_out
-        mine = (table.c.account_id == account_id, table.c.recipient == recipient)
-        async with self._database.write() as connection:
-            gone = (await connection.execute(delete(table).where(*mine).returning(table.c.source))).one_or_none()
-            if gone is None:
-                return False
-            change = OptOutChange(recipient=recipient, source=gone.source)
-            news = News(account_id=account_id, type=EventType.OPTOUT_REMOVED, opt_out=change)
-            await tell(connection, [news], self._clock())
-            await bump_version(connection)
-        return True
-
     async def add_sender_id(self, account_id: int, value: str) -> bool:
         """Put a sender ID into an account's whitelist; False where it was there already."""
         return await self._add(schema.sender_id, account_id=account_id, value=value)
-
-    async def add_opt_out(self, account_id: int, recipient: str, source: str) -> bool:
-        """Keep an opt-out for good. recipient: in its canonical form. False where it was there already."""
-        table = schema.opt_out
-        row = {"account_id": account_id, "recipient": recipient, "source": source, "created_at": self._clock()}
-        insert_ = sqlite_insert if self._database.is_sqlite else postgresql_insert
-        async with self._database.write() as connection:
-            added = await connection.execute(insert_(table).values(row).on_conflict_do_nothing())
-            if not added.rowcount:
-                return False
-            change = OptOutChange(recipient=recipient, source=source)
-            news = News(account_id=account_id, type=EventType.OPTOUT_CREATED, opt_out=change)
-            await tell(connection, [news], self._clock())
-            await bump_version(connection)
-        return True
 
     async def _add(self, table: Table, **values: object) -> bool:
         insert_ = sqlite_insert if self._database.is_sqlite else postgresql_insert

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -46,7 +46,7 @@ async def tell(connection: AsyncConnection, news: Sequence[News], now: datetime)
             "type": one.type.value,
             "message_id": one.message_id,
             "error": one.error,
-            "data": one.opt_out and {"recipient": one.opt_out.recipient, "source": one.opt_out.source},
+            "data": one.opt_out and _data(one.opt_out),
             "occurred_at": now,
         }
         for one in news
@@ -91,6 +91,28 @@ async def listen(connection: AsyncConnection, account_id: int) -> None:
     known = await connection.scalar(select(table.c.account_id).where(table.c.account_id == account_id))
     if known is None:
         await connection.execute(insert(table).values(account_id=account_id))
+
+
+def _data(change: OptOutChange) -> dict[str, str | None]:
+    return {
+        "recipient": change.recipient,
+        "sender": change.sender,
+        "source": change.source,
+        "keyword": change.keyword,
+        "message_id": None if change.message_id is None else str(change.message_id),
+    }
+
+
+def opt_out_change(data: Mapping[str, str | None]) -> OptOutChange:
+    """What `data` of an event about an opt-out says."""
+    message_id = data.get("message_id")
+    return OptOutChange(
+        recipient=data["recipient"] or "",
+        source=data["source"] or "",
+        sender=data.get("sender"),
+        keyword=data.get("keyword"),
+        message_id=None if message_id is None else UUID(message_id),
+    )
 
 
 def _xact(connection: AsyncConnection) -> ColumnElement[int]:

@@ -21,10 +21,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from longcode.domain.events import OF_STATUS, EventType
 from longcode.domain.message import Message, Status
 from longcode.store import schema
-from longcode.store.database import Database
+from longcode.store.database import NEWS, Database
 from longcode.store.events import News, tell
 from longcode.store.events_hot import TOLD_STATUSES, telling
 from longcode.store.messages import read_many
+from longcode.store.sequels import Sequel, carry_out, hold_parties
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +36,7 @@ class NewMessage:
     queued: an outbox row too, for `carrier_id` (None: no route yet), due at `due_at`.
     boxed_at: a mailbox row too, under this instant.
     stop: the message is a STOP request, kept for rebuilding the expiring pairs.
+    sequel: what else an inbound message brings about.
     """
 
     message: Message
@@ -46,6 +48,7 @@ class NewMessage:
     expires_at: datetime | None = None
     boxed_at: datetime | None = None
     stop: bool = False
+    sequel: Sequel | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,13 +64,16 @@ class KeyClaim:
 
 @dataclass(slots=True)
 class Lookups:
-    """What a batch asks before it can be judged. Numbers by their digits."""
+    """What a batch asks before it can be judged. Numbers by their digits.
+
+    parties: account id, sender and recipient of what may be opted out of, in canonical form.
+    """
 
     keys: set[tuple[int, str]] = field(default_factory=set)
     numbers: set[str] = field(default_factory=set)
     sender_ids: set[tuple[int, str]] = field(default_factory=set)
     logins: set[tuple[int, str]] = field(default_factory=set)
-    recipients: set[tuple[int, str]] = field(default_factory=set)
+    parties: set[tuple[int, str, str]] = field(default_factory=set)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +101,7 @@ class Known:
     owners: dict[str, Owner] = field(default_factory=dict)
     sender_ids: set[tuple[int, str]] = field(default_factory=set)
     logins: set[tuple[int, str]] = field(default_factory=set)
-    opted_out: set[tuple[int, str]] = field(default_factory=set)
+    opted_out: set[tuple[int, str, str]] = field(default_factory=set)
 
 
 PREFLIGHT = """
@@ -122,10 +128,13 @@ SELECT 'login', q.account_id, q.login, NULL, NULL, NULL
  CROSS JOIN LATERAL (
        SELECT 1 FROM login WHERE account_id = q.account_id AND login = q.login OFFSET 0) AS l
 UNION ALL
-SELECT 'opt_out', q.account_id, q.recipient, NULL, NULL, NULL
-  FROM unnest($8::bigint[], $9::text[]) AS q(account_id, recipient)
+SELECT 'opt_out', q.account_id, q.sender, q.recipient, NULL, NULL
+  FROM unnest($8::bigint[], $9::text[], $10::text[]) AS q(account_id, sender, recipient)
  CROSS JOIN LATERAL (
-       SELECT 1 FROM opt_out WHERE account_id = q.account_id AND recipient = q.recipient OFFSET 0) AS o
+       SELECT 1 FROM opt_out WHERE account_id = q.account_id AND recipient = q.recipient
+        UNION ALL
+       SELECT 1 FROM number_opt_out
+        WHERE account_id = q.account_id AND recipient = q.recipient AND sender = q.sender LIMIT 1) AS o
 """
 
 # Whatever follows `message` hangs on the rows that were really inserted: a rerun after a lost
@@ -199,7 +208,7 @@ class IntakeStore:
                 list(lookups.numbers),
                 *_columns(lookups.sender_ids),
                 *_columns(lookups.logins),
-                *_columns(lookups.recipients),
+                *_party_columns(lookups.parties),
             )
         for kind, account_id, name, value, fingerprint, message_id in rows:
             _note(known, kind, account_id, name, value, fingerprint, message_id)
@@ -210,14 +219,41 @@ class IntakeStore:
 
         Messages of a call whose key was there already are left out, with all that belongs to them.
         """
+        if any(new.sequel is not None for new in messages):
+            return await self._insert_with_sequels(messages, claims)
         if not self._database.capabilities.arrays:
-            return await self._insert_plain(messages, claims)
-        keyed = {claim.message_id for claim in claims}
+            async with self._database.write() as connection:
+                return await _insert_plain(connection, messages, claims)
         async with self._database.driver() as driver:
-            rows = await driver.fetch(INSERT, *_message_columns(messages, keyed), *_claim_columns(claims))
-        if rows and rows[-1]["told"]:
+            claimed, told = await _insert_hot(driver, messages, claims)
+        if told:
             self._database.told()
-        return {row["message_id"] for row in rows if not row["told"]}
+        return claimed
+
+    async def _insert_with_sequels(self, messages: Sequence[NewMessage], claims: Sequence[KeyClaim]) -> set[UUID]:
+        """As `insert`, with what follows from those messages that it really stores, each once."""
+        told = [new for new in messages if new.sequel is not None]
+        async with self._database.write() as connection:
+            await hold_parties(connection, told)
+            before = await _stored_ids(connection, told)
+            claimed = await self._insert_within(connection, messages, claims)
+            fresh = await _stored_ids(connection, told) - before
+            replies = await carry_out(connection, [new for new in told if new.message.id in fresh])
+            if replies:
+                await self._insert_within(connection, replies, [])
+        return claimed
+
+    async def _insert_within(
+        self, connection: AsyncConnection, messages: Sequence[NewMessage], claims: Sequence[KeyClaim]
+    ) -> set[UUID]:
+        """Insert as part of a transaction that has begun."""
+        if not self._database.capabilities.arrays:
+            return await _insert_plain(connection, messages, claims)
+        driver = (await connection.get_raw_connection()).driver_connection
+        claimed, told = await _insert_hot(driver, messages, claims)
+        if told:
+            connection.info[NEWS] = True
+        return claimed
 
     async def stored_key(self, account_id: int, key: str) -> StoredKey | None:
         """What one key stands for, if it was used."""
@@ -241,7 +277,6 @@ class IntakeStore:
                 ("key", schema.idempotency, "key", lookups.keys),
                 ("sender_id", schema.sender_id, "value", lookups.sender_ids),
                 ("login", schema.login, "login", lookups.logins),
-                ("opt_out", schema.opt_out, "recipient", lookups.recipients),
             ):
                 for row in await _by_pairs(connection, table, name, pairs):
                     _note(
@@ -260,32 +295,58 @@ class IntakeStore:
                 )
                 for account_id, digits, value in (await connection.execute(query)).all():
                     _note(known, "number", account_id, digits, value, None, None)
+            known.opted_out = await _opted_out(connection, lookups.parties)
         return known
 
-    async def _insert_plain(self, messages: Sequence[NewMessage], claims: Sequence[KeyClaim]) -> set[UUID]:
-        async with self._database.write() as connection:
-            wanted = {(claim.account_id, claim.key) for claim in claims}
-            taken = {
-                (row["account_id"], row["key"])
-                for row in await _by_pairs(connection, schema.idempotency, "key", wanted)
-            }
-            won = [claim for claim in claims if (claim.account_id, claim.key) not in taken]
-            lost = {claim.message_id for claim in claims} - {claim.message_id for claim in won}
-            stored = await _stored_ids(connection, messages)
-            kept = [new for new in messages if new.call_id not in lost and new.message.id not in stored]
-            for table, rows in (
-                (schema.message, [_message_row(new) for new in kept]),
-                (schema.idempotency, [_claim_row(claim) for claim in won]),
-                (schema.outbox, [_outbox_row(new) for new in kept if new.queued]),
-                (schema.mailbox, [_mailbox_row(new) for new in kept if new.boxed_at is not None]),
-                (schema.stop_request, [_stop_row(new) for new in kept if new.stop]),
-            ):
-                if rows:
-                    await connection.execute(insert(table), rows)
-            if kept:
-                now = max(new.message.created_at for new in kept)
-                await tell(connection, [news for new in kept for news in _news(new)], now)
-        return {claim.message_id for claim in won}
+
+async def _opted_out(connection: AsyncConnection, parties: set[tuple[int, str, str]]) -> set[tuple[int, str, str]]:
+    """Those of the parties that the ledger keeps apart."""
+    pairs = {(account_id, recipient) for account_id, _, recipient in parties}
+    whole = {
+        (row["account_id"], row["recipient"]) for row in await _by_pairs(connection, schema.opt_out, "recipient", pairs)
+    }
+    single = {
+        (row["account_id"], row["sender"], row["recipient"])
+        for row in await _by_pairs(connection, schema.number_opt_out, "recipient", pairs)
+    }
+    return {
+        (account_id, sender, recipient)
+        for account_id, sender, recipient in parties
+        if (account_id, recipient) in whole or (account_id, sender, recipient) in single
+    }
+
+
+async def _insert_hot(
+    driver: Any, messages: Sequence[NewMessage], claims: Sequence[KeyClaim]
+) -> tuple[set[UUID], bool]:
+    """The message ids of the keys that were claimed, and whether events were written."""
+    keyed = {claim.message_id for claim in claims}
+    rows = await driver.fetch(INSERT, *_message_columns(messages, keyed), *_claim_columns(claims))
+    return {row["message_id"] for row in rows if not row["told"]}, bool(rows) and rows[-1]["told"]
+
+
+async def _insert_plain(
+    connection: AsyncConnection, messages: Sequence[NewMessage], claims: Sequence[KeyClaim]
+) -> set[UUID]:
+    wanted = {(claim.account_id, claim.key) for claim in claims}
+    taken = {(row["account_id"], row["key"]) for row in await _by_pairs(connection, schema.idempotency, "key", wanted)}
+    won = [claim for claim in claims if (claim.account_id, claim.key) not in taken]
+    lost = {claim.message_id for claim in claims} - {claim.message_id for claim in won}
+    stored = await _stored_ids(connection, messages)
+    kept = [new for new in messages if new.call_id not in lost and new.message.id not in stored]
+    for table, rows in (
+        (schema.message, [_message_row(new) for new in kept]),
+        (schema.idempotency, [_claim_row(claim) for claim in won]),
+        (schema.outbox, [_outbox_row(new) for new in kept if new.queued]),
+        (schema.mailbox, [_mailbox_row(new) for new in kept if new.boxed_at is not None]),
+        (schema.stop_request, [_stop_row(new) for new in kept if new.stop]),
+    ):
+        if rows:
+            await connection.execute(insert(table), rows)
+    if kept:
+        now = max(new.message.created_at for new in kept)
+        await tell(connection, [news for new in kept for news in _news(new)], now)
+    return {claim.message_id for claim in won}
 
 
 async def _stored_ids(connection: AsyncConnection, messages: Sequence[NewMessage]) -> set[UUID]:
@@ -314,6 +375,10 @@ def _news(new: NewMessage) -> list[News]:
     return [News(account_id=message.account_id, type=type_, message_id=message.id) for type_ in types]
 
 
+def _party_columns(parties: set[tuple[int, str, str]]) -> list[list[Any]]:
+    return [list(column) for column in zip(*parties, strict=True)] if parties else [[], [], []]
+
+
 def _columns(pairs: set[tuple[int, str]]) -> tuple[list[int], list[str]]:
     return [pair[0] for pair in pairs], [pair[1] for pair in pairs]
 
@@ -335,7 +400,7 @@ def _note(
         case "login":
             known.logins.add((account_id, name))
         case "opt_out":
-            known.opted_out.add((account_id, name))
+            known.opted_out.add((account_id, name, value))
 
 
 async def _by_pairs(

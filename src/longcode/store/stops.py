@@ -1,9 +1,10 @@
-"""The durable record of STOP requests."""
+"""The durable record of STOP requests, and of what is sent in spite of them."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
+from uuid import UUID
 
 from sqlalchemy import select
 
@@ -30,3 +31,10 @@ class StopStore:
         async with self._database.read() as connection, connection.stream(query) as rows:
             async for row in rows.yield_per(PAGE_ROWS):
                 yield row[0], row[1], row[2], row[3]
+
+    async def despite_opt_out(self, message_ids: Sequence[UUID]) -> set[UUID]:
+        """Those of these messages that are sent although their recipients have opted out."""
+        table = schema.auto_reply.c
+        query = select(table.message_id).where(table.message_id.in_(message_ids), table.despite_opt_out)
+        async with self._database.read() as connection:
+            return set((await connection.execute(query)).scalars())

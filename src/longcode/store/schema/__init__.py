@@ -20,11 +20,21 @@ from longcode.store.schema.metadata import metadata
 from longcode.store.schema.receiving import inbound_part, inbound_set, inbound_unowned
 from longcode.store.schema.sending import attempt, outbox, outcome, receipt, stray_receipt
 from longcode.store.schema.standing import opt_out, pace_bucket, sender_window, stop_pair, stop_request
+from longcode.store.schema.words import (
+    auto_reply,
+    inbound_route,
+    inbound_word,
+    keyword,
+    keyword_reply,
+    number_opt_out,
+    opt_out_event,
+)
 
 __all__ = [
     "account",
     "api_key",
     "attempt",
+    "auto_reply",
     "carrier",
     "carrier_status",
     "catalog_version",
@@ -32,14 +42,20 @@ __all__ = [
     "event_listener",
     "idempotency",
     "inbound_part",
+    "inbound_route",
     "inbound_set",
     "inbound_unowned",
+    "inbound_word",
+    "keyword",
+    "keyword_reply",
     "login",
     "mailbox",
     "message",
     "metadata",
     "number",
+    "number_opt_out",
     "opt_out",
+    "opt_out_event",
     "outbox",
     "outcome",
     "pace",
