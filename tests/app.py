@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import json
 import secrets
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -11,27 +9,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from longcode.bootstrap import Product, running
-from longcode.flow.identity import hash_secret
 from longcode.settings import Settings, load
 from longcode.store.database import Database
 from longcode.web.app import application
 from longcode.wire.door import ASGIApp
+from tests.calls import NOTHING, Reply, basic, cheap_hash, dumps
 from tests.wire.asgi import reply as ask
-
-NOTHING = object()
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """One answer. headers: by lower-case name."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.body)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +28,7 @@ class Caller:
 
     @property
     def credentials(self) -> dict[str, str]:
-        if not self.name:
-            return {}
-        token = base64.b64encode(f"{self.name}:{self.secret}".encode()).decode()
-        return {"Authorization": f"Basic {token}"}
+        return basic(self.name, self.secret) if self.name else {}
 
     async def call(
         self,
@@ -70,11 +50,6 @@ class Caller:
         return Reply(answer.status, lowered, answer.body)
 
 
-def dumps(value: Any) -> bytes:
-    """JSON as clients send it; lone surrogates stay escapes."""
-    return json.dumps(value, ensure_ascii=True).encode()
-
-
 @dataclass(frozen=True, slots=True)
 class Api:
     """A running product and the ways in which an operator sets it up."""
@@ -94,7 +69,7 @@ class Api:
         """A fresh account."""
         name = name or f"account-{secrets.token_hex(6)}"
         secret = secrets.token_hex(8)
-        account = await self.product.accounts.create(name, hash_secret(secret))
+        account = await self.product.accounts.create(name, cheap_hash(secret))
         return Caller(self.app, account.id, name, secret)
 
     async def assign(self, caller: Caller, value: str) -> None:

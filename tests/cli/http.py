@@ -2,27 +2,12 @@
 
 from __future__ import annotations
 
-import base64
 import http.client
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
-NOTHING = object()
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """One answer. headers: by lower-case name."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.body)
+from tests.calls import NOTHING, Reply, basic, dumps
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +19,7 @@ class Http:
 
     def basic(self, name: str, secret: str) -> Self:
         """The same with an account's credentials."""
-        pair = base64.b64encode(f"{name}:{secret}".encode()).decode()
-        return replace(self, authorization=f"Basic {pair}")
+        return replace(self, authorization=basic(name, secret)["Authorization"])
 
     def bearer(self, key: str) -> Self:
         """The same with an API key."""
@@ -43,7 +27,7 @@ class Http:
 
     def call(self, method: str, path: str, body: Any = NOTHING, *, headers: Mapping[str, str] | None = None) -> Reply:
         """One request; body: anything that JSON can say."""
-        content = None if body is NOTHING else json.dumps(body).encode()
+        content = None if body is NOTHING else dumps(body)
         sent = {"Authorization": self.authorization} if self.authorization else {}
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20.0)
         try:

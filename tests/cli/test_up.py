@@ -16,7 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.http import Http, Reply
+from tests.calls import Reply
+from tests.cli.http import Http
 from tests.processes import Longcode, free_port, run_cli, wait_until
 
 SECRET = "demo secret"

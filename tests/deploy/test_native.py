@@ -7,7 +7,6 @@ volume, and the folder of the secrets.
 from __future__ import annotations
 
 import asyncio
-import base64
 import http.client
 import json
 import re
@@ -23,6 +22,7 @@ from typing import Any
 import asyncpg
 import pytest
 
+from tests.calls import basic
 from tests.deploy.compose import DEVELOPMENT, PRODUCTION, ROOT, Service, services
 from tests.processes import Process, clean_environment, free_port, run_cli, wait_until
 from tests.services.postgresql import postgresql
@@ -250,8 +250,3 @@ def test_waiting_ends_with_the_reason_where_no_database_comes(command: tuple[str
     done = run_cli(*command, "--wait", "1", env=nowhere, status=1)
     assert done.stderr.startswith("Waiting: the database did not answer")
     assert done.stderr.splitlines()[-1].startswith("Error: the database did not answer")
-
-
-def basic(name: str, secret: str) -> dict[str, str]:
-    """The credentials' header."""
-    return {"Authorization": f"Basic {base64.b64encode(f'{name}:{secret}'.encode()).decode()}"}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import hmac
 import itertools
@@ -11,7 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.app import Api, Caller, Reply
+from tests.app import Api, Caller
+from tests.calls import Reply
 from tests.conftest import DLR_SECRET
 from tests.web.described import check_described
 
@@ -299,11 +299,6 @@ ROWS = [
 WITH_BODY = [row for row in ROWS if row.body is not None]
 GUARDED = [row for row in ROWS if not row.open]
 FIELDS = [(row, name) for row in WITH_BODY for name in row.fields()]
-
-
-def basic(name: str, secret: str) -> dict[str, str]:
-    """The header of HTTP Basic."""
-    return {"Authorization": f"Basic {base64.b64encode(f'{name}:{secret}'.encode()).decode()}"}
 
 
 async def equipped(api: Api, number: str = OURS) -> Caller:

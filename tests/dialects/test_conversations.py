@@ -18,7 +18,8 @@ from longcode.domain.clock import mint_id
 from longcode.domain.message import Direction, Medium, Message, Status
 from longcode.store import schema
 from longcode.store.intake import IntakeStore, NewMessage
-from tests.app import Api, Caller, Reply, open_api
+from tests.app import Api, Caller, open_api
+from tests.calls import Reply
 from tests.services.postgresql import PostgresServer
 from tests.services.valkey import ValkeyServer
 

@@ -14,7 +14,8 @@ from sqlalchemy import select
 from longcode.domain.phone import canonical
 from longcode.flow.identity import hash_key, new_key
 from longcode.store import schema
-from tests.app import Api, Caller, Reply, open_api
+from tests.app import Api, Caller, open_api
+from tests.calls import Reply
 from tests.processes import wait_until_async
 from tests.services.postgresql import PostgresServer
 from tests.services.valkey import ValkeyServer

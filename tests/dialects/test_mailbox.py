@@ -21,7 +21,8 @@ from longcode.settings import load
 from longcode.store import schema
 from longcode.store.mailbox import PAGE_MESSAGES, Box, Range
 from longcode.wire.errors import Fault
-from tests.app import Api, Caller, Reply
+from tests.app import Api, Caller
+from tests.calls import Reply
 
 PAIR = {"sender": "alice", "recipient": "bob"}
 BACK = {"sender": "bob", "recipient": "alice"}

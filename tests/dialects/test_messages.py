@@ -22,7 +22,8 @@ from longcode.domain.message import Medium, Status
 from longcode.encoding.segments import Encoding
 from longcode.store import schema
 from longcode.store.outbox import Conclusion, NewAttempt, NewOutcome
-from tests.app import Api, Caller, Reply, dumps, open_api
+from tests.app import Api, Caller, open_api
+from tests.calls import Reply, dumps
 from tests.conftest import DLR_SECRET
 from tests.services.valkey import ValkeyServer
 

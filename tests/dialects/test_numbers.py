@@ -8,7 +8,8 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.app import Api, Caller, Reply
+from tests.app import Api, Caller
+from tests.calls import Reply
 
 ENTITY = {"value": "+55 84 91234-4321", "monthyPrice": "0.03", "setupPrice": "3.40", "currency": "U$"}
 OTHER = {"value": "+12025550102", "monthyPrice": "10.00", "setupPrice": "0.00", "currency": "€"}

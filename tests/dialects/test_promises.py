@@ -20,7 +20,8 @@ from hypothesis import strategies as st
 from longcode.flow.identity import hash_key, new_key
 from longcode.web.app import endpoints
 from longcode.wire.identity import Identity
-from tests.app import Api, Caller, Reply, open_api
+from tests.app import Api, Caller, open_api
+from tests.calls import Reply, basic
 from tests.conftest import DLR_SECRET
 from tests.dialects.promises import (
     FIELDS,
@@ -29,7 +30,6 @@ from tests.dialects.promises import (
     SMS,
     WITH_BODY,
     Row,
-    basic,
     equipped,
     serial,
 )

@@ -14,6 +14,7 @@ from longcode.domain.clock import utc_now
 from longcode.errors import NotAuthenticated
 from longcode.flow.identity import (
     CACHE_SECONDS,
+    DECOY,
     FAILURE_WINDOW_SECONDS,
     FREE_FAILURES,
     HASHER,
@@ -29,8 +30,9 @@ from longcode.flow.identity import (
 from longcode.store import schema
 from longcode.store.accounts import AccountStore, Secret
 from longcode.store.database import Database
+from tests.calls import cheap_hash
 
-SECRET_HASH = hash_secret("right")
+SECRET_HASH = cheap_hash("right")
 PEER = "192.0.2.1"
 
 
@@ -118,7 +120,7 @@ async def test_wrong_credentials_are_not_remembered(gate: Gate) -> None:
 
 async def test_a_changed_secret_counts_when_the_memory_ends(gate: Gate) -> None:
     account = await gate.verifier.password("acme", "right", peer=PEER)
-    await gate.store.set_secret(account.id, hash_secret("new"))
+    await gate.store.set_secret(account.id, cheap_hash("new"))
     await gate.verifier.password("acme", "new", peer=PEER)
     gate.now += CACHE_SECONDS + 0.1
     with pytest.raises(NotAuthenticated):
@@ -126,8 +128,7 @@ async def test_a_changed_secret_counts_when_the_memory_ends(gate: Gate) -> None:
 
 
 async def test_an_unknown_name_costs_a_hash_like_a_known_one(gate: Gate) -> None:
-    decoy = gate.verifier._decoy
-    assert not HASHER.check_needs_rehash(decoy)
+    assert not HASHER.check_needs_rehash(DECOY)
     await gate.fail(1, name="nobody")
     assert gate.store.asked == 1
 
@@ -200,12 +201,13 @@ async def test_wrong_keys_are_slowed_by_address(gate: Gate) -> None:
 
 
 def test_secrets_are_argon2id_and_salted() -> None:
-    assert SECRET_HASH.startswith("$argon2id$")
-    assert hash_secret("right") != SECRET_HASH
-    assert matches(SECRET_HASH, "right")
-    assert not matches(SECRET_HASH, "wrong")
+    secret_hash = hash_secret("right")
+    assert secret_hash.startswith("$argon2id$")
+    assert hash_secret("right") != secret_hash
+    assert matches(secret_hash, "right")
+    assert not matches(secret_hash, "wrong")
     assert not matches("not a hash", "right")
-    assert not matches(SECRET_HASH, "\ud800")
+    assert not matches(secret_hash, "\ud800")
 
 
 def test_new_credentials_are_long_and_differ() -> None:

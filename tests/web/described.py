@@ -14,7 +14,7 @@ from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT202012
 
 from longcode.web.description import document
-from tests.app import Reply
+from tests.calls import Reply
 
 METHODS = ("get", "put", "post", "delete", "patch")
 DOCUMENT = "urn:longcode"

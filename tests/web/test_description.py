@@ -21,7 +21,8 @@ from longcode.web.app import endpoints
 from longcode.web.description import as_yaml, document
 from longcode.wire.errors import Fault
 from longcode.wire.identity import Identity
-from tests.app import Api, Caller, Reply, open_api
+from tests.app import Api, Caller, open_api
+from tests.calls import Reply
 from tests.conftest import DLR_SECRET
 from tests.dialects.test_messages import answer, sign
 from tests.processes import run_cli

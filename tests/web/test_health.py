@@ -13,7 +13,8 @@ from longcode.carriers.smpp_link import LinkState
 from longcode.domain.clock import utc_now
 from longcode.store.carrier_status import CarrierStatusStore
 from longcode.store.intake import IntakeStore
-from tests.app import Api, Reply, open_api
+from tests.app import Api, open_api
+from tests.calls import Reply
 from tests.processes import wait_until_async
 from tests.services.postgresql import PostgresServer
 from tests.services.valkey import ValkeyServer
