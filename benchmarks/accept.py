@@ -66,9 +66,10 @@ def installation(workers: int, *carrier: str) -> Iterator[tuple[int, dict[str, s
             ("carrier", "add", "only", "--driver", *(carrier or ("simulator",))),
             ("route", "add", "--carrier", "only"),
         ):
-            run_cli(*command, env=environment, folder=folder)
+            run_cli(*command, env=environment, folder=folder, executable=True)
         port = free_port()
-        with Longcode("serve", "--workers", str(workers), folder=folder, port=port, env=environment):
+        serve = Longcode("serve", "--workers", str(workers), folder=folder, port=port, env=environment, executable=True)
+        with serve:
             yield port, environment, folder
 
 

@@ -52,7 +52,7 @@ class Site:
 
     def link(self) -> Longcode:
         """The process that holds the bind."""
-        return Longcode("link", folder=self.folder, env=self.environment, ready=lambda: True)
+        return Longcode("link", folder=self.folder, env=self.environment, ready=lambda: True, executable=True)
 
     def taken(self) -> list[float]:
         """When the SMSC took each message, Unix seconds."""

@@ -22,9 +22,11 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Self, TypeVar, overload
+from typing import IO, Self, TypeVar, overload
 
 import psutil
+
+from tests.forked import Forked, Request, forkserver
 
 Found = TypeVar("Found")
 
@@ -140,7 +142,7 @@ class Process:
         self.env = dict(env)
         self.owner = owner
         self.stop_signal = stop_signal
-        self._child: subprocess.Popen[bytes] | None = None
+        self._child: subprocess.Popen[bytes] | Forked | None = None
 
     @property
     def pid(self) -> int:
@@ -165,20 +167,23 @@ class Process:
         """Start it and wait for nothing."""
         assert not self.running, f"{self.command[0]} already runs"
         self.folder.mkdir(parents=True, exist_ok=True)
+        with (self.folder / "stdout.log").open("ab") as out, (self.folder / "stderr.log").open("ab") as err:
+            self._child = self._spawn(out, err)
+        atexit.register(self.terminate)
+
+    def _spawn(self, out: IO[bytes], err: IO[bytes]) -> subprocess.Popen[bytes] | Forked:
         owner = self.owner or Owner(-1, -1)
         leash = [sys.executable, "-I", "-S", str(LEASH), str(os.getpid())]
         leash += [str(int(self.stop_signal)), str(owner.uid), str(owner.gid)]
-        with (self.folder / "stdout.log").open("ab") as out, (self.folder / "stderr.log").open("ab") as err:
-            self._child = subprocess.Popen(
-                leash + self.command,
-                cwd=self.folder,
-                env=self.env,
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=err,
-                start_new_session=True,
-            )
-        atexit.register(self.terminate)
+        return subprocess.Popen(
+            leash + self.command,
+            cwd=self.folder,
+            env=self.env,
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=err,
+            start_new_session=True,
+        )
 
     def start(self, timeout_seconds: float = 30.0) -> None:
         """Launch it and wait until it is ready. Raises ProcessFailed, with nothing left running."""
@@ -217,7 +222,8 @@ class Process:
         if not self.running:
             self.kill()
             return self.exit_status or 0
-        os.kill(self.pid, self.stop_signal)
+        with contextlib.suppress(ProcessLookupError):  # it ended this very moment
+            os.kill(self.pid, self.stop_signal)
         try:
             return self.wait(timeout_seconds)
         finally:
@@ -231,10 +237,11 @@ class Process:
         if self._child is None:
             return
         family: list[psutil.Process] = []
-        if self._child.poll() is None:
-            os.kill(self.pid, signal.SIGSTOP)
-            family = [psutil.Process(self.pid)]
-            family += family[0].children(recursive=True)
+        with contextlib.suppress(ProcessLookupError, psutil.NoSuchProcess):
+            if self._child.poll() is None:
+                os.kill(self.pid, signal.SIGSTOP)
+                family = [psutil.Process(self.pid)]
+                family += family[0].children(recursive=True)
         for member in family:
             with contextlib.suppress(psutil.NoSuchProcess):
                 member.kill()
@@ -271,11 +278,12 @@ class Process:
 
 
 class Longcode(Process):
-    """`longcode ARGS` from this environment's own bin folder.
+    """`longcode ARGS`.
 
     port: appended as `--port`, and ready then means that GET /healthz answers 200; without it, ready
     means running, unless `ready` says better.
     env: on top of ours without its LONGCODE_ variables.
+    executable: start the file of this environment's bin folder; else the same is forked, which takes no time.
     From async tests whose own loop the process talks to while it starts or drains, use
     `await asyncio.to_thread(longcode.terminate)`, or `launch` and `wait_until_async(longcode.is_ready)`.
     """
@@ -287,11 +295,13 @@ class Longcode(Process):
         port: int | None = None,
         env: Mapping[str, str] | None = None,
         ready: Callable[[], bool] | None = None,
+        executable: bool = False,
     ) -> None:
         port_args = [] if port is None else ["--port", str(port)]
         super().__init__([_executable(), *args, *port_args], folder=folder, env=clean_environment(env))
         self.port = port
         self._ready = ready
+        self._executable = executable
 
     @property
     def url(self) -> str:
@@ -304,6 +314,13 @@ class Longcode(Process):
             return self._ready()
         return self.running if self.port is None else _is_healthy(self.port)
 
+    def _spawn(self, out: IO[bytes], err: IO[bytes]) -> subprocess.Popen[bytes] | Forked:
+        if self._executable:
+            return super()._spawn(out, err)
+        request = Request(self.command, self.env, str(self.folder), int(self.stop_signal))
+        with open(os.devnull, "rb") as nothing:
+            return forkserver().start(request, nothing, out, err)
+
 
 def run_cli(
     *args: str,
@@ -312,28 +329,55 @@ def run_cli(
     stdin: str = "",
     timeout_seconds: float = 60.0,
     status: int | None = 0,
+    executable: bool = False,
 ) -> subprocess.CompletedProcess[str]:
     """Run `longcode ARGS` to its end and give what it printed.
 
     folder: the working directory, a passing one if None. status: the exit status that the test expects,
-    None for any; another raises ProcessFailed with the output.
+    None for any; another raises ProcessFailed with the output. executable: as of Longcode.
     """
     with contextlib.ExitStack() as passing:
         cwd = folder or Path(passing.enter_context(tempfile.TemporaryDirectory(prefix="longcode-cli-")))
-        done = subprocess.run(
-            [_executable(), *args],
-            cwd=cwd,
-            env=clean_environment(env),
-            input=stdin,
-            capture_output=True,
-            encoding="utf-8",
-            timeout=timeout_seconds,
-            check=False,
-        )
+        run = _run if executable else _run_forked
+        done = run([_executable(), *args], cwd, clean_environment(env), stdin, timeout_seconds)
     if status is not None and done.returncode != status:
         shown = f"--- stdout\n{done.stdout}\n--- stderr\n{done.stderr}"
         raise ProcessFailed(f"longcode {' '.join(args)} ended with {done.returncode}, not {status}\n{shown}")
     return done
+
+
+def _run(
+    command: list[str], folder: Path, env: dict[str, str], stdin: str, timeout_seconds: float
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command,
+        cwd=folder,
+        env=env,
+        input=stdin,
+        capture_output=True,
+        encoding="utf-8",
+        timeout=timeout_seconds,
+        check=False,
+    )
+
+
+def _run_forked(
+    command: list[str], folder: Path, env: dict[str, str], stdin: str, timeout_seconds: float
+) -> subprocess.CompletedProcess[str]:
+    with contextlib.ExitStack() as passing:
+        given, out, err = (passing.enter_context(tempfile.TemporaryFile()) for _ in range(3))
+        given.write(stdin.encode())
+        given.seek(0)
+        child = forkserver().start(Request(command, env, str(folder), int(signal.SIGTERM)), given, out, err)
+        try:
+            status = child.wait(timeout_seconds)
+        except subprocess.TimeoutExpired:
+            os.kill(child.pid, signal.SIGKILL)
+            child.wait()
+            raise
+        for file in (out, err):
+            file.seek(0)
+        return subprocess.CompletedProcess(command, status, out.read().decode(), err.read().decode())
 
 
 def clean_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""The commands about carriers and routes, by the real executable, beside no running product."""
+"""The commands about carriers and routes, beside no running product."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `longcode doctor` finds, by the real executable on databases in every state."""
+"""What `longcode doctor` finds on databases in every state."""
 
 from __future__ import annotations
 

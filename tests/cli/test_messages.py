@@ -1,4 +1,4 @@
-"""The commands that look at messages, by the real executable beside a running `longcode up`."""
+"""The commands that look at messages, beside a running `longcode up`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every operator's command by the real executable, beside a running `longcode up`, which sees it at once."""
+"""Every operator's command, beside a running `longcode up`, which sees it at once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The operator's commands about paces, by the real executable."""
+"""The operator's commands about paces."""
 
 from __future__ import annotations
 

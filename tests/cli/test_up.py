@@ -27,8 +27,9 @@ NUMBER = "12025550101"
 
 
 def up(folder: Path, *args: str, env: Mapping[str, str] | None = None) -> Longcode:
-    """A `longcode up` on folder/data, not started."""
-    return Longcode("up", "--data", str(folder / "data"), *args, folder=folder, port=free_port(), env=env)
+    """A `longcode up` on folder/data, not started: the executable."""
+    data = ("--data", str(folder / "data"))
+    return Longcode("up", *data, *args, folder=folder, port=free_port(), env=env, executable=True)
 
 
 def http_of(process: Longcode) -> Http:
@@ -84,7 +85,7 @@ def test_the_operator_may_choose_the_demo_secret(running: Running) -> None:
 def test_a_second_up_on_the_same_folder_is_refused_while_commands_work(running: Running) -> None:
     refused = run_cli("up", "--port", str(free_port()), "--data", str(running.folder / "data"), status=1)
     assert refused.stderr == f"Error: another `longcode up` runs on {running.folder / 'data'}\n"
-    made = run_cli("apikey", "create", "--account", "demo", "--data", str(running.folder / "data"))
+    made = run_cli("apikey", "create", "--account", "demo", "--data", str(running.folder / "data"), executable=True)
     assert running.nobody.bearer(made.stdout.strip()).call("GET", "/api/numbers/").status == 200
 
 

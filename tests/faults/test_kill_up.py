@@ -19,7 +19,7 @@ CALLS_BEFORE_A_KILL = 150
 def up(folder: Path, **settings: str) -> Longcode:
     """A `longcode up` on folder/data, not started."""
     env = {"LONGCODE_DEMO_SECRET": SECRET, "LONGCODE_SENDER_LIMIT": "100000", **settings}
-    return Longcode("up", "--data", str(folder / "data"), folder=folder, port=free_port(), env=env)
+    return Longcode("up", "--data", str(folder / "data"), folder=folder, port=free_port(), env=env, executable=True)
 
 
 async def test_a_stream_of_calls_survives_kills(tmp_path: Path) -> None:

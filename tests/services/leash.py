@@ -18,6 +18,15 @@ import sys
 PR_SET_PDEATHSIG = 1  # prctl(2)
 
 
+def hold(starter: int, signal_number: int) -> None:
+    """Have the kernel send us the signal when the starter, our parent, ends; Linux only."""
+    if sys.platform == "linux":
+        if ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal_number, 0, 0, 0) != 0:
+            raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG)")
+        if os.getppid() != starter:
+            sys.exit("the starter ended before its command began")
+
+
 def main(arguments: list[str]) -> None:
     """Never returns: the command takes this process over."""
     starter, signal_number, uid, gid = map(int, arguments[:4])
@@ -30,12 +39,8 @@ def main(arguments: list[str]) -> None:
         os.setgroups([])
         os.setgid(gid)
         os.setuid(uid)
-    if sys.platform == "linux":
-        # After the change of user, which clears it.
-        if ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal_number, 0, 0, 0) != 0:
-            raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG)")
-        if os.getppid() != starter:
-            sys.exit("the starter ended before its command began")
+    # After the change of user, which clears it.
+    hold(starter, signal_number)
     os.execvp(command[0], command)
 
 
