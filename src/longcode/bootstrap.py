@@ -6,6 +6,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 
 from longcode.domain.clock import Clock, DistinctClock, MintId, mint_id, utc_now
 from longcode.errors import ConfigurationError
@@ -17,7 +18,7 @@ from longcode.flow.catalog import CatalogCache
 from longcode.flow.identity import Verifier
 from longcode.flow.inbound import Inbound
 from longcode.flow.intake import Intake
-from longcode.flow.jobs import Kick
+from longcode.flow.jobs import WEBHOOKS, Kick
 from longcode.flow.mailbox import Mailbox
 from longcode.flow.receipt import Receipts
 from longcode.flow.settlement import Settlement
@@ -37,6 +38,8 @@ from longcode.store.outbox import OutboxStore
 from longcode.store.receipts import ReceiptStore
 from longcode.store.stops import StopStore
 from longcode.store.strays import StrayStore
+from longcode.store.webhook_queue import WebhookQueue
+from longcode.store.webhooks import WebhookStore
 from longcode.store.words import WordStore
 
 
@@ -58,6 +61,8 @@ class Product:
     mailbox_store: MailboxStore
     opt_outs: OptOutStore
     words: WordStore
+    webhooks: WebhookStore
+    webhook_queue: WebhookQueue
     verifier: Verifier
     intake: Intake
     accept: Accept
@@ -106,21 +111,14 @@ async def running(settings: Settings, *, kick: Kick = ignore_kick, clock: Clock 
     async with AsyncExitStack() as stack:
         database = open_database(settings)
         stack.push_async_callback(database.close)
+        database.told = partial(kick, WEBHOOKS)
         expiring = open_expiring(settings, database, clock)
         stack.push_async_callback(expiring.close)
         catalog_store = CatalogStore(database, clock)
-        words = WordStore(database)
-        catalog = CatalogCache(catalog_store, words)
+        catalog = CatalogCache(catalog_store)
         intake_store = IntakeStore(database)
         settlement = Settlement(store=intake_store, expiring=expiring, catalog=catalog, clock=clock, kick=kick)
         intake = Intake(settlement, limit=settings.intake_limit)
-        accept = Accept(
-            intake=intake,
-            store=intake_store,
-            clock=clock,
-            mint_id=mint_id,
-            anonymous_sends=settings.anonymous_sends,
-        )
         accounts = AccountStore(database, clock)
         verifier = Verifier(accounts, now=time.monotonic)
         stack.callback(verifier.close)
@@ -140,10 +138,18 @@ async def running(settings: Settings, *, kick: Kick = ignore_kick, clock: Clock 
             conversations=ConversationStore(database),
             mailbox_store=MailboxStore(database, clock),
             opt_outs=OptOutStore(database, clock),
-            words=words,
+            words=WordStore(database),
+            webhooks=WebhookStore(database, clock),
+            webhook_queue=WebhookQueue(database, clock, mint_id),
             verifier=verifier,
             intake=intake,
-            accept=accept,
+            accept=Accept(
+                intake=intake,
+                store=intake_store,
+                clock=clock,
+                mint_id=mint_id,
+                anonymous_sends=settings.anonymous_sends,
+            ),
             inbound=Inbound(intake=intake, clock=clock, mint_id=mint_id),
             receipts=Receipts(ReceiptStore(database, clock, mint_id), StrayStore(database, clock), clock),
             outbox=OutboxStore(database, clock),
@@ -155,11 +161,7 @@ async def running(settings: Settings, *, kick: Kick = ignore_kick, clock: Clock 
                 stop_ttl_seconds=settings.stop_ttl_seconds,
             ),
             arrivals=Arrivals(
-                intake=intake,
-                store=ArrivalStore(database, clock, mint_id),
-                clock=clock,
-                mint_id=mint_id,
-                compose=accept.compose,
+                intake=intake, store=ArrivalStore(database, clock, mint_id), clock=clock, mint_id=mint_id
             ),
             mailbox=Mailbox(intake=intake, distinct_clock=DistinctClock(clock), mint_id=mint_id),
         )

@@ -34,7 +34,7 @@ TYPES: Final[dict[Any, str]] = {
     tuple: "list, commas between",
 }
 # By the last word of a setting's name.
-UNITS: Final = {"seconds": "seconds", "limit": "calls"}
+UNITS: Final = {"seconds": "seconds", "days": "days", "limit": "calls", "concurrency": "calls"}
 
 CONFIGURATION: Final = f"""\
 # Configuration

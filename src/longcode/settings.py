@@ -64,6 +64,12 @@ class Settings(BaseSettings):
     intake_limit: int = Field(
         5000, ge=1, le=1_000_000, description="Calls that may wait for their commit in one process before 503."
     )
+    webhook_concurrency: int = Field(
+        8, ge=1, le=256, description="Webhooks that one process sends to one endpoint at the same time."
+    )
+    event_retention_days: int = Field(
+        30, ge=7, le=3650, description="How long events, and the log of their webhooks, are kept."
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="The least level that is logged."
     )

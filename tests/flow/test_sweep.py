@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from datetime import timedelta
 
 import pytest
 
@@ -16,6 +17,7 @@ from longcode.flow.sweep import Sweep
 from longcode.store.arrivals import ArrivalStore
 from longcode.store.receipts import ReceiptStore
 from longcode.store.strays import StrayStore
+from longcode.store.webhooks import WebhookStore
 from tests.flow.world import HandClock, World, open_world, send
 
 
@@ -34,13 +36,14 @@ def sweep(world: World) -> Sweep:
             store=ArrivalStore(world.database, world.clock, mint_id),
             clock=world.clock,
             mint_id=mint_id,
-            compose=world.accept.compose,
         ),
         receipts=Receipts(
             ReceiptStore(world.database, world.clock, mint_id), StrayStore(world.database, world.clock), world.clock
         ),
         outbox=world.outbox,
         catalog=world.catalog,
+        events=WebhookStore(world.database, world.clock),
+        retention=timedelta(days=30),
         clock=world.clock,
     )
 

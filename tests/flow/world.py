@@ -238,7 +238,7 @@ async def open_world(
     expiring = BreakableExpiring(real)
     kicked: list[str] = []
     catalog_store = CatalogStore(database, clock)
-    catalog = CatalogCache(catalog_store, WordStore(database))
+    catalog = CatalogCache(catalog_store)
     settlement = Settlement(store=store, expiring=expiring, catalog=catalog, clock=clock, kick=kicked.append)
     intake = Intake(settlement, limit=intake_limit)
     intake.start()

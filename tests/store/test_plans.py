@@ -21,7 +21,7 @@ from longcode.carriers.port import CarrierReceipt, ReceiptStatus
 from longcode.domain.clock import mint_id, utc_now
 from longcode.domain.message import Direction, Medium, Message, Status
 from longcode.flow.receipt import Receipts
-from longcode.store import events, outbox_hot, receipts_hot
+from longcode.store import events, outbox_hot, receipts_hot, webhook_hot
 from longcode.store.accounts import AccountStore
 from longcode.store.database import Database
 from longcode.store.intake import INSERT, PREFLIGHT, IntakeStore, KeyClaim, Lookups, NewMessage
@@ -54,6 +54,8 @@ HOT = {
     "what dispatch begins": outbox_hot.BEGIN,
     "what dispatch concludes": outbox_hot.CONCLUDE,
     "what receipts settle": receipts_hot.SETTLE,
+    "what webhooks claim": webhook_hot.CLAIM,
+    "what webhooks end": webhook_hot.FINISH,
 }
 
 FILL = (

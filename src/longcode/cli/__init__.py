@@ -28,6 +28,7 @@ COMMANDS = {
     "carrier": "carriers:carrier",
     "route": "routes:route",
     "pace": "paces:pace",
+    "webhook": "webhooks:webhook",
     "message": "messages:message",
     "receipt": "messages:receipt",
     "inbound": "messages:inbound",

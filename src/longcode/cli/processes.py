@@ -22,9 +22,10 @@ from longcode.cli.session import check_schema, data_option, run
 from longcode.cli.waiting import patiently, wait_option
 from longcode.engine.jobs import LINK_DRIVERS, WORKER_DRIVERS, working
 from longcode.engine.local import LocalRunner
-from longcode.engine.wake import background, listen
+from longcode.engine.wake import Wakes, background, listen
 from longcode.errors import ConfigurationError, Duplicate, StorageDown
 from longcode.flow.identity import hash_secret, matches, new_secret
+from longcode.flow.jobs import WEBHOOKS
 from longcode.settings import Settings
 from longcode.store.migrate import migrate as migrate_database
 from longcode.web.app import application
@@ -73,6 +74,7 @@ async def _up(settings: Settings, listener: socket, *, implicit_anonymous: bool)
             click.echo(f"Account {DEMO}, secret {secret} (shown this once)", err=True)
         if is_embedded(settings):
             await product.outbox.release_leases()
+            await product.webhook_queue.release_leases()
         # A database of its own has nobody else to run its links.
         drivers = WORKER_DRIVERS | LINK_DRIVERS if is_embedded(settings) else WORKER_DRIVERS
         async with working(product, runner, drivers=drivers):
@@ -219,11 +221,20 @@ async def _work(
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     runner = LocalRunner()
-    listening = [] if settings.redis_url is None else [listen(settings.redis_url, runner.kick)]
+    wakes = Wakes()
+    talking = []
+    if settings.redis_url is not None:
+        talking = [listen(settings.redis_url, runner.kick), wakes.publish(settings.redis_url)]
+
+    def kick(job: str) -> None:
+        runner.kick(job)
+        if job == WEBHOOKS and drivers == LINK_DRIVERS:
+            wakes.kick(job)  # a worker delivers them
+
     async with (
-        running(settings, kick=runner.kick) as product,
+        running(settings, kick=kick) as product,
         working(product, runner, drivers=drivers, names=names),
-        background(*listening),
+        background(*talking),
     ):
         click.echo(greeting, err=True)
         await stop.wait()

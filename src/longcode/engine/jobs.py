@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from random import random
 
 from longcode.bootstrap import Product
@@ -12,6 +14,7 @@ from longcode.carriers import registry
 from longcode.carriers.simulator import SimulatorReceipts
 from longcode.engine.carriers import CarrierDrivers
 from longcode.engine.local import LocalRunner, Work
+from longcode.engine.webhooks import webhooks
 from longcode.flow.dispatch import Dispatch, Means
 from longcode.flow.jobs import (
     CARRIERS,
@@ -20,6 +23,7 @@ from longcode.flow.jobs import (
     SIMULATOR,
     STANDING,
     SWEEP,
+    WEBHOOKS,
     Kick,
     dispatch_job,
 )
@@ -65,20 +69,26 @@ class Jobs:
             receipts=product.receipts,
             outbox=product.outbox,
             catalog=product.catalog,
+            events=product.webhooks,
+            retention=timedelta(days=product.settings.event_retention_days),
             clock=product.clock,
         )
+        self._webhooks = webhooks(product, kick)
         runs = {CARRIERS: self._run_carriers, DISPATCH: self._run_dispatch, SWEEP: self._run_sweep}
         if registry.SIMULATOR in drivers:
             runs[SIMULATOR] = self._run_simulator
+        if drivers & WORKER_DRIVERS:
+            runs[WEBHOOKS] = self._run_webhooks
         self.kinds: Mapping[str, Work] = {name: Work(run, PERIOD_SECONDS[name]) for name, run in runs.items()}
 
     def stop(self) -> None:
         """Begin nothing any more; a job that runs ends soon."""
         self._dispatch.stop()
+        self._webhooks.stop()
 
     async def close(self) -> None:
         """Wait a while for what is in flight, record it, and let go of every carrier."""
-        await self._dispatch.close()
+        await asyncio.gather(self._dispatch.close(), self._webhooks.close())
         await self._carriers.close()
 
     async def _run_carriers(self, _argument: str) -> float | None:
@@ -91,6 +101,9 @@ class Jobs:
 
     async def _run_simulator(self, _argument: str) -> float | None:
         return await self._simulator.deliver()
+
+    async def _run_webhooks(self, _argument: str) -> float | None:
+        return await self._webhooks.drain()
 
     async def _run_sweep(self, _argument: str) -> float | None:
         await self._sweep.run()

@@ -12,9 +12,10 @@ CARRIERS = "carriers"
 SIMULATOR = "simulator"
 SWEEP = "sweep"
 DISPATCH = "dispatch"
+WEBHOOKS = "webhooks"
 
 # A job that nobody kicks runs all the same, so often.
-PERIOD_SECONDS: Final[Mapping[str, float]] = {CARRIERS: 1.0, DISPATCH: 0.5, SIMULATOR: 0.5, SWEEP: 5.0}
+PERIOD_SECONDS: Final[Mapping[str, float]] = {CARRIERS: 1.0, DISPATCH: 0.5, SIMULATOR: 0.5, SWEEP: 5.0, WEBHOOKS: 0.5}
 # Those that run from the start; `carriers` begins a dispatch for each carrier.
 STANDING: Final = tuple(name for name in PERIOD_SECONDS if name != DISPATCH)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from uuid import UUID
 
 from longcode.domain.clock import Clock
@@ -12,12 +13,16 @@ from longcode.flow.catalog import CatalogCache
 from longcode.flow.receipt import Receipts
 from longcode.flow.stops import Stops
 from longcode.store.outbox import Conclusion, OutboxStore
+from longcode.store.webhooks import WebhookStore
 
 ROUTE_BATCH = 1000
 
 
 class Sweep:
-    """Runs every step on a period; each is harmless when there is nothing to do."""
+    """Runs every step on a period; each is harmless when there is nothing to do.
+
+    retention: how long events are kept, and the log of their deliveries.
+    """
 
     def __init__(
         self,
@@ -28,6 +33,8 @@ class Sweep:
         receipts: Receipts,
         outbox: OutboxStore,
         catalog: CatalogCache,
+        events: WebhookStore,
+        retention: timedelta,
         clock: Clock,
     ) -> None:
         self._expiring = expiring
@@ -36,6 +43,8 @@ class Sweep:
         self._receipts = receipts
         self._outbox = outbox
         self._catalog = catalog
+        self._events = events
+        self._retention = retention
         self._clock = clock
 
     async def run(self) -> None:
@@ -45,6 +54,7 @@ class Sweep:
         await self._arrivals.sweep()
         await self._stops.rebuild_if_emptied()
         await self._expiring.purge()
+        await self._events.purge(self._clock() - self._retention)
 
     async def _route_unrouted(self) -> None:
         """Give messages that no route carried a carrier, if there is a route now; end those whose time is over."""
