@@ -117,7 +117,16 @@ async def running(settings: Settings, *, kick: Kick = ignore_kick, clock: Clock 
         catalog_store = CatalogStore(database, clock)
         catalog = CatalogCache(catalog_store)
         intake_store = IntakeStore(database)
-        settlement = Settlement(store=intake_store, expiring=expiring, catalog=catalog, clock=clock, kick=kick)
+        stops = Stops(
+            expiring=expiring,
+            ledger=intake_store,
+            requests=StopStore(database),
+            clock=clock,
+            stop_ttl_seconds=settings.stop_ttl_seconds,
+        )
+        settlement = Settlement(
+            store=intake_store, expiring=expiring, stops=stops, catalog=catalog, clock=clock, kick=kick
+        )
         intake = Intake(settlement, limit=settings.intake_limit)
         accounts = AccountStore(database, clock)
         verifier = Verifier(accounts, now=time.monotonic)
@@ -153,13 +162,7 @@ async def running(settings: Settings, *, kick: Kick = ignore_kick, clock: Clock 
             inbound=Inbound(intake=intake, clock=clock, mint_id=mint_id),
             receipts=Receipts(ReceiptStore(database, clock, mint_id), StrayStore(database, clock), clock),
             outbox=OutboxStore(database, clock),
-            stops=Stops(
-                expiring=expiring,
-                ledger=intake_store,
-                requests=StopStore(database),
-                clock=clock,
-                stop_ttl_seconds=settings.stop_ttl_seconds,
-            ),
+            stops=stops,
             arrivals=Arrivals(
                 intake=intake, store=ArrivalStore(database, clock, mint_id), clock=clock, mint_id=mint_id
             ),

@@ -98,9 +98,10 @@ class SqlState(State):
 
 @asynccontextmanager
 async def open_redis(url: str, *, limit: int = LIMIT) -> AsyncIterator[RedisState]:
-    """The Redis adapter on the server at url."""
+    """The Redis adapter on the server at url, complete."""
     state = RedisState(url, limit=limit)
     try:
+        await state.expiring.restore([])
         yield state
     finally:
         await state.expiring.close()

@@ -12,7 +12,7 @@ import pytest
 from redis.asyncio import Redis
 
 from longcode.errors import StorageDown
-from longcode.expiring.port import Pair, Question, Verdict
+from longcode.expiring.port import Emptied, Pair, Question, Verdict
 from longcode.expiring.redis import RedisExpiring
 from tests.processes import free_port
 from tests.services.valkey import ValkeyServer, valkey
@@ -33,6 +33,7 @@ def adapter(url: str, *, timeout_seconds: float = 10) -> RedisExpiring:
 @pytest.fixture
 async def expiring(valkey_url: str) -> AsyncIterator[RedisExpiring]:
     expiring = adapter(valkey_url)
+    await expiring.restore([])
     yield expiring
     await expiring.close()
 
@@ -52,12 +53,12 @@ def mortal() -> Iterator[ValkeyServer]:
 
 @pytest.fixture
 async def endangered(mortal: ValkeyServer) -> AsyncIterator[RedisExpiring]:
-    """An adapter with an open connection to `mortal`, which is empty."""
+    """An adapter with an open connection to `mortal`, which holds nothing and is complete."""
     if not mortal.running:
         mortal.start()
     mortal.flush()
     expiring = adapter(mortal.url)
-    await expiring.complete()
+    await expiring.restore([])
     yield expiring
     await expiring.close()
 
@@ -68,12 +69,12 @@ async def test_keys_are_named_as_operators_know_them(expiring: RedisExpiring, cl
     assert set(await client.keys()) == {
         b"longcode:stop:7:My%3ACorp%25:12025550102",
         b"longcode:limit:7:12025550101",
+        b"longcode:marker",
     }
 
 
 async def test_every_key_but_the_marker_ends_by_itself(expiring: RedisExpiring, client: Redis) -> None:
     await expiring.settle([Question(marks=(A_TO_B,)), Question(ask=Pair(7, "MyCorp", "b"), count=True)])
-    await expiring.restore([])
 
     assert 0 < await client.ttl("longcode:stop:7:12025550101:12025550102") <= 14_400
     assert 0 < await client.ttl("longcode:limit:7:MyCorp") <= 86_400
@@ -90,20 +91,23 @@ async def test_a_refused_call_writes_nothing(expiring: RedisExpiring, client: Re
     assert (await client.info("persistence"))["rdb_changes_since_last_save"] == written
 
 
-async def test_a_new_server_is_not_complete_until_it_was_restored(expiring: RedisExpiring) -> None:
-    await expiring.settle([Question(marks=(A_TO_B,)), COUNT])
-    assert not await expiring.complete()
-
-    await expiring.restore([])
+async def test_an_emptied_server_answers_nothing_until_it_was_restored(
+    expiring: RedisExpiring, client: Redis, valkey_server: ValkeyServer
+) -> None:
     assert await expiring.complete()
-
-
-async def test_an_emptied_server_is_not_complete(expiring: RedisExpiring, valkey_server: ValkeyServer) -> None:
-    await expiring.restore([])
-
     valkey_server.flush()
 
     assert not await expiring.complete()
+    for question in (Question(marks=(A_TO_B,)), Question(ask=A_TO_B), COUNT):
+        with pytest.raises(Emptied):
+            await expiring.settle([question])
+    with pytest.raises(Emptied):
+        await expiring.stopped([A_TO_B])
+    assert await client.keys() == []
+
+    await expiring.restore([])
+    assert await expiring.complete()
+    assert await expiring.settle([COUNT]) == [GO_ON]
 
 
 async def test_a_forgotten_script_is_sent_again_and_counts_once(expiring: RedisExpiring, client: Redis) -> None:
@@ -263,10 +267,11 @@ async def test_how_a_server_is_set_up(case: SetupCase) -> None:
         try:
             faults = await expiring.faults()
             if case.usable:
+                await expiring.restore([])
                 assert await expiring.settle([Question(marks=(A_TO_B,))]) == [GO_ON]
             else:
                 with pytest.raises(StorageDown):
-                    await expiring.settle([Question(marks=(A_TO_B,))])
+                    await expiring.restore([])
         finally:
             await expiring.close()
 

@@ -275,6 +275,8 @@ async def test_a_stop_after_the_answer_ends_the_message_unsent(desk: Desk, durab
     assert await desk.status(other) == (Status.SENT, None)
     assert [submission.message_id for submission in desk.driver.submitted] == [other]
     assert await desk.world.count("outbox") == 0
+    kinds = {row.message_id: row.kind for row in await desk.world.rows("outcome")}
+    assert kinds == {message_id: "unwritten", other: "accepted"}
 
 
 async def test_without_the_expiring_state_messages_wait(desk: Desk) -> None:
@@ -283,6 +285,9 @@ async def test_without_the_expiring_state_messages_wait(desk: Desk) -> None:
     await desk.drain()
     assert desk.driver.submitted == []
     assert await desk.status(message_id) == (Status.QUEUED, None)
+    await desk.drain_later(timedelta(seconds=3))
+    # Only the first try, which did not know, left an attempt behind.
+    assert await desk.world.count("attempt") == 1
     desk.world.expiring.down = False
     await desk.drain_later(timedelta(seconds=3))
     assert await desk.status(message_id) == (Status.SENT, None)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
 
 import pytest
 
+from longcode.domain.phone import canonical
 from longcode.errors import StorageDown
-from longcode.expiring.port import Pair, Question
+from longcode.expiring.port import Emptied, Pair, Question, Verdict
 from longcode.expiring.sql import SqlExpiring
 from longcode.flow.inbound import Received
 from longcode.flow.stops import Stops
@@ -26,6 +27,16 @@ class EmptiedExpiring(SqlExpiring):
 
     async def complete(self) -> bool:
         return not self.emptied
+
+    async def settle(self, questions: Sequence[Question]) -> list[Verdict]:
+        if self.emptied:
+            raise Emptied("emptied")
+        return await super().settle(questions)
+
+    async def stopped(self, pairs: Sequence[Pair]) -> set[Pair]:
+        if self.emptied:
+            raise Emptied("emptied")
+        return await super().stopped(pairs)
 
     async def restore(self, pairs: Sequence[tuple[Pair, datetime]]) -> None:
         await super().restore(pairs)
@@ -76,7 +87,16 @@ async def test_without_the_expiring_state_nothing_is_said(world: World) -> None:
         await world.stops.stopped([message])
 
 
-async def test_lost_pairs_are_rebuilt_from_the_stored_requests_before_anything_is_asked(world: World) -> None:
+Way = Callable[[Stops, Pair], Awaitable[object]]
+WAYS: dict[str, Way] = {
+    "the sweep looks": lambda stops, _: stops.rebuild_if_emptied(),
+    "dispatch asks": lambda stops, pair: stops.held([pair]),
+    "a call asks": lambda stops, pair: stops.settle([Question(ask=pair, count=True)]),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+async def test_lost_pairs_are_rebuilt_from_the_stored_requests_before_anything_is_asked(world: World, way: str) -> None:
     account = await world.account()
     await world.numbers.assign(account.id, OWNED)
     assert isinstance(world.clock, HandClock)
@@ -92,7 +112,8 @@ async def test_lost_pairs_are_rebuilt_from_the_stored_requests_before_anything_i
     async with world.database.write() as connection:
         await connection.exec_driver_sql("DELETE FROM stop_pair")
     stops, expiring = emptied(world)
-    await stops.rebuild_if_emptied()
+    answer = await WAYS[way](stops, Pair(account.id, canonical(OWNED), canonical(PARTY)))
+    assert answer in (None, {Pair(account.id, canonical(OWNED), canonical(PARTY))}, [Verdict(stopped=True)])
     pairs = await world.rows("stop_pair")
     # Each holds for what was left of its own time; one whose time is over is not restored.
     assert [(pair.sender, pair.recipient) for pair in pairs] == [("12025550100", "12025550101")]

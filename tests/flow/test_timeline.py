@@ -315,6 +315,21 @@ CASES = [
         message={"error": "opted_out"},
     ),
     TimelineCase(
+        "opted out at the last moment",
+        Status.FAILED,
+        [
+            ("accepted", ""),
+            ("queued", ""),
+            ("claimed", ""),
+            ("answered", "was kept back and not written to"),
+            ("ended", "failed: opted_out: the recipient opted out"),
+            ("state", ""),
+        ],
+        attempts=(tried(1, 1),),
+        outcomes=(ended(1, "unwritten", 2),),
+        message={"error": "opted_out"},
+    ),
+    TimelineCase(
         "received",
         Status.RECEIVED,
         [("accepted", "received for account acme"), ("ended", "it came in and is kept"), ("state", "")],

@@ -239,7 +239,16 @@ async def open_world(
     kicked: list[str] = []
     catalog_store = CatalogStore(database, clock)
     catalog = CatalogCache(catalog_store)
-    settlement = Settlement(store=store, expiring=expiring, catalog=catalog, clock=clock, kick=kicked.append)
+    stops = Stops(
+        expiring=expiring,
+        ledger=store,
+        requests=StopStore(database),
+        clock=clock,
+        stop_ttl_seconds=STOP_TTL_SECONDS,
+    )
+    settlement = Settlement(
+        store=store, expiring=expiring, stops=stops, catalog=catalog, clock=clock, kick=kicked.append
+    )
     intake = Intake(settlement, limit=intake_limit)
     intake.start()
     try:
@@ -260,13 +269,7 @@ async def open_world(
             accept=Accept(intake=intake, store=store, clock=clock, mint_id=mint_id, anonymous_sends=anonymous_sends),
             inbound=Inbound(intake=intake, clock=clock, mint_id=mint_id),
             mailbox=Mailbox(intake=intake, distinct_clock=DistinctClock(clock), mint_id=mint_id),
-            stops=Stops(
-                expiring=expiring,
-                ledger=store,
-                requests=StopStore(database),
-                clock=clock,
-                stop_ttl_seconds=STOP_TTL_SECONDS,
-            ),
+            stops=stops,
             kicked=kicked,
         )
     finally:

@@ -13,6 +13,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from longcode.errors import StorageDown
+
+
+class Emptied(StorageDown):
+    """The state lost its pairs: nothing was asked, marked or counted. `restore` it, then ask again."""
+
 
 @dataclass(frozen=True, slots=True)
 class Pair:
@@ -66,7 +72,10 @@ class Bucket:
 
 
 class Expiring(Protocol):
-    """Every method raises StorageDown where the state does not answer in time."""
+    """Every method raises StorageDown where the state does not answer in time.
+
+    settle and stopped raise Emptied where `complete` would answer false.
+    """
 
     async def settle(self, questions: Sequence[Question]) -> list[Verdict]:
         """Answer all questions in one round trip, in their order; each is atomic on its own."""

@@ -25,7 +25,7 @@ from redis.maint_notifications import MaintNotificationsConfig
 
 from longcode.errors import StorageDown
 from longcode.expiring.buckets import SECOND, cost, room
-from longcode.expiring.port import Bucket, Pair, Question, Verdict
+from longcode.expiring.port import Bucket, Emptied, Pair, Question, Verdict
 
 MARKER: Final = b"longcode:marker"
 CONNECTIONS: Final = 16
@@ -33,6 +33,7 @@ CHUNK: Final = 1000
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 MILLISECOND: Final = timedelta(milliseconds=1)
 STOPPED: Final = -1
+EMPTIED: Final = "Redis was emptied, and its STOP pairs are not restored yet"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +48,14 @@ def _script(text: str) -> Script:
     return Script(text, sha1(text.encode(), usedforsecurity=False).hexdigest())
 
 
+# KEYS: the marker, without which nothing is done, then those of the steps.
 # ARGV: STOP lifetime in ms, limit, window in ms, steps. Each letter of steps takes the next key: `m` marks
 # that pair, `a` asks it, `c` asks it and then counts in the window that the key after it names.
 # Gives a number for each `a` and `c`: -1 stopped, 0 go on, else the ms until the window ends.
 # The limit is compared before counting: a refused call writes nothing, so an attacker costs no disk.
 SETTLE: Final = _script("""
-local limit, steps, answers, k = tonumber(ARGV[2]), ARGV[4], {}, 0
+local limit, steps, answers, k = tonumber(ARGV[2]), ARGV[4], {}, 1
+if redis.call('EXISTS', KEYS[1]) == 0 then return false end
 for i = 1, #steps do
   local step = steps:byte(i)
   k = k + 1
@@ -181,7 +184,7 @@ class RedisExpiring:
         return [Verdict(stopped=question.ask in held) for question in questions]
 
     async def _settle_by_script(self, questions: Sequence[Question]) -> list[Verdict]:
-        keys: list[bytes] = []
+        keys: list[bytes] = [MARKER]
         steps: list[str] = []
         for question in questions:
             keys += [_stop_key(pair) for pair in question.marks]
@@ -191,7 +194,10 @@ class RedisExpiring:
                 steps.append("c" if question.count else "a")
                 if question.count:
                     keys.append(_limit_key(question.ask))
-        answers = iter(await self._run(SETTLE, keys, *self._numbers, "".join(steps)) if keys else ())
+        settled = await self._run(SETTLE, keys, *self._numbers, "".join(steps))
+        if settled is None:
+            raise Emptied(EMPTIED)
+        answers = iter(settled)
         return [_verdict(next(answers)) if question.ask else Verdict() for question in questions]
 
     async def give_back(self, questions: Sequence[Question]) -> None:
@@ -205,7 +211,9 @@ class RedisExpiring:
         held: set[Pair] = set()
         for start in range(0, len(pairs), CHUNK):
             chunk = pairs[start : start + CHUNK]
-            values = await self._call("MGET", *map(_stop_key, chunk))
+            marker, *values = await self._call("MGET", MARKER, *map(_stop_key, chunk))
+            if marker is None:
+                raise Emptied(EMPTIED)
             held.update(pair for pair, value in zip(chunk, values, strict=True) if value is not None)
         return held
 

@@ -99,6 +99,7 @@ class Accept:
                 fingerprint=send.fingerprint,
                 ask=partial(_ask, send),
                 judge=partial(self._judge, send),
+                pair=None if send.counted else _pair(send),
             )
         )
 
@@ -138,9 +139,7 @@ class Accept:
         marks: tuple[Pair, ...] = ()
         if refused is None and peer is not None and is_stop_request(send.text):
             marks = (Pair(peer.account_id, recipient, sender),)
-        question = Question(
-            ask=Pair(account_id, sender, recipient), count=send.counted and refused is None, marks=marks
-        )
+        question = Question(ask=_pair(send), count=send.counted and refused is None, marks=marks)
         return Judged(messages=messages, refused=refused, question=question, needs_expiring=send.counted or bool(marks))
 
     def _simulator_only(self, send: Send) -> bool:
@@ -255,6 +254,10 @@ def new_message(
         error=None,
         created_at=now,
     )
+
+
+def _pair(send: Send) -> Pair:
+    return Pair(send.account.id, canonical(send.sender), canonical(send.recipient))
 
 
 def _ask(send: Send, lookups: Lookups) -> None:

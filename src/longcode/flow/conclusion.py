@@ -15,12 +15,16 @@ GRACE = timedelta(minutes=15)
 UNCONFIRMED_PAUSE_SECONDS = 5.0
 BACKOFF_FACTOR = 1.5
 LONGEST_PAUSE_SECONDS = 300.0
+# Kept back at the last moment, its attempt already on record.
+UNWRITTEN = "unwritten"
+# Outcomes that leave no doubt about where the segment is.
+ANSWERED = frozenset({"accepted", "rejected", "deferred", UNWRITTEN})
 
 
 def unproven(claimed: Claimed) -> bool:
     """True where an attempt was cut or unconfirmed and nothing proves since that its segment arrived."""
     proven = {past.segment_index for past in claimed.past if past.kind == "accepted"}
-    answered = {past.attempt_id for past in claimed.past if past.kind in ("accepted", "rejected", "deferred")}
+    answered = {past.attempt_id for past in claimed.past if past.kind in ANSWERED}
     return any(past.segment_index not in proven and past.attempt_id not in answered for past in claimed.past)
 
 
@@ -39,6 +43,11 @@ def cut_attempts(claimed: Claimed, carrier_id: int) -> tuple[NewOutcome, ...]:
         for past in claimed.past
         if past.kind is None
     )
+
+
+def not_written(submissions: Sequence[Submission], carrier_id: int) -> tuple[NewOutcome, ...]:
+    """The attempts of segments that were kept back at the last moment."""
+    return tuple(_outcome(carrier_id, submission, kind=UNWRITTEN) for submission in submissions)
 
 
 def until_known(claimed: Claimed, now: datetime) -> timedelta:
@@ -80,7 +89,7 @@ def conclude(
 
 def _tries(claimed: Claimed) -> int:
     """How often the carrier put the message off. Waiting for a state of ours says nothing about the carrier."""
-    return max(Counter(past.segment_index for past in claimed.past).values(), default=0)
+    return max(Counter(past.segment_index for past in claimed.past if past.kind != UNWRITTEN).values(), default=0)
 
 
 def _pause(tries: int, answers: Sequence[Outcome], random: Callable[[], float]) -> timedelta:
@@ -102,6 +111,18 @@ def _record(carrier_id: int, submission: Submission, answer: Outcome) -> NewOutc
             code, reason = answer.code, answer.reason or None
         case Unconfirmed():
             kind, reason = "unconfirmed", answer.reason or None
+    return _outcome(carrier_id, submission, kind=kind, reference=reference, code=code, reason=reason)
+
+
+def _outcome(
+    carrier_id: int,
+    submission: Submission,
+    *,
+    kind: str,
+    reference: str | None = None,
+    code: str | None = None,
+    reason: str | None = None,
+) -> NewOutcome:
     return NewOutcome(
         attempt_id=submission.attempt_id,
         message_id=submission.message_id,

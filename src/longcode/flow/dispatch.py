@@ -1,8 +1,9 @@
 """Dispatch: from the queue to the carrier, with every attempt on record before it is made.
 
 A lane is one carrier in one process. `Lane.drain` claims as much as the driver takes now;
-`_ready` lets some messages go no further; `_pace` puts those back whose turn has not come; `_launch` hands
-the others over. Their outcomes come when they come, and `_record` commits them in batches.
+`_ready` lets some messages go no further; `_pace` puts those back whose turn has not come; `_admit` asks STOP
+and commits the attempts; `_launch` hands the others over. Their outcomes come when they come, and `_record`
+commits them in batches.
 """
 
 from __future__ import annotations
@@ -18,13 +19,14 @@ from uuid import UUID
 from longcode import log
 from longcode.carriers.port import Accepted, Driver, Outcome, Submission, Unconfirmed
 from longcode.domain.clock import Clock, MintId
-from longcode.domain.message import Status
+from longcode.domain.message import Message, Status
 from longcode.encoding.segments import Encoding
 from longcode.errors import LongcodeError, Unavailable
-from longcode.flow.conclusion import conclude, cut_attempts, unproven, until_known
+from longcode.flow.conclusion import conclude, cut_attempts, not_written, unproven, until_known
 from longcode.flow.pacing import Paces, Pacing
 from longcode.flow.receipt import Receipts
 from longcode.flow.stops import Stops
+from longcode.flow.together import together
 from longcode.store.outbox import Claimed, Conclusion, NewAttempt, OutboxStore
 
 DRAIN_SECONDS = 5.0
@@ -128,6 +130,7 @@ class Lane:
         self._idle.set()
         self._recorder: asyncio.Task[None] | None = None
         self._stopping = False
+        self._stops_down = False
         self._log = log.get("dispatch")
 
     async def drain(self) -> float | None:
@@ -145,8 +148,7 @@ class Lane:
             if not claimed:
                 return self._pacing.next_turn()
             flights = await self._pace(await self._ready(claimed))
-            await self._begin(flights)
-            await self._launch(flights)
+            await self._launch(await self._admit(flights))
         return 0.0
 
     async def settled(self) -> None:
@@ -175,9 +177,8 @@ class Lane:
         """Take out what may not go now, step by step; the rest, cut into segments."""
         held, alive = self._hold_unproven(claimed)
         ended, alive = _end_expired(alive)
-        stopped, alive = await self._end_stopped(alive)
         done, flights = self._cut(alive)
-        await self._means.outbox.conclude([*held, *ended, *stopped, *done])
+        await self._means.outbox.conclude([*held, *ended, *done])
         return flights
 
     def _hold_unproven(self, claimed: Sequence[Claimed]) -> tuple[list[Conclusion], list[Claimed]]:
@@ -201,22 +202,6 @@ class Lane:
 
     def _may_be_proven(self, claimed: Claimed, now: datetime) -> bool:
         return until_known(claimed, now) > timedelta() if claimed.expired else not self.driver.deduplicates
-
-    async def _end_stopped(self, claimed: Sequence[Claimed]) -> tuple[list[Conclusion], list[Claimed]]:
-        """Ask STOP again; where that cannot be asked now, the messages wait."""
-        if not claimed:
-            return [], []
-        try:
-            stopped = await self._means.stops.stopped([one.message for one in claimed])
-        except Unavailable as error:
-            self._log.warning("dispatch waits for the expiring state", messages=len(claimed), error=str(error))
-            return [_put_back(one, STATE_DOWN_PAUSE) for one in claimed], []
-        ended = [
-            Conclusion(message_id=one.message.id, status=Status.FAILED, error="opted_out")
-            for one in claimed
-            if one.message in stopped
-        ]
-        return ended, [one for one in claimed if one.message not in stopped]
 
     def _cut(self, claimed: Sequence[Claimed]) -> tuple[list[Conclusion], list[_Flight]]:
         """Messages as segments; those that the carrier cannot take, or has already, are done."""
@@ -276,6 +261,44 @@ class Lane:
                 waiting.append(_put_back(flight.claimed, pause, paced=not flight.claimed.past))
         await self._means.outbox.conclude(waiting)
         return [flight for flight, turn in zip(flights, turns, strict=True) if turn.go]
+
+    async def _admit(self, flights: Sequence[_Flight]) -> list[_Flight]:
+        """Ask STOP again while the attempts are committed; those that may go, with all that goes on record.
+
+        Where STOP could not be asked lately, it is asked first: each try would leave its attempts behind.
+        """
+        if not flights:
+            return []
+        if self._stops_down:
+            stopped = await self._stopped(flights)
+            if stopped is None:
+                await self._means.outbox.conclude([_put_back(flight.claimed, STATE_DOWN_PAUSE) for flight in flights])
+                return []
+            await self._begin(flights)
+        else:
+            stopped, _ = await together(self._stopped(flights), self._begin(flights))
+        self._stops_down = stopped is None
+        unwritten = [
+            Conclusion(
+                message_id=flight.claimed.message.id,
+                outcomes=not_written(flight.submissions, self._carrier_id),
+                status=Status.FAILED if stopped is not None else _waiting(flight.claimed),
+                error="opted_out" if stopped is not None else None,
+                again_after=None if stopped is not None else STATE_DOWN_PAUSE,
+            )
+            for flight in flights
+            if stopped is None or flight.claimed.message in stopped
+        ]
+        await self._means.outbox.conclude(unwritten)
+        return [] if stopped is None else [flight for flight in flights if flight.claimed.message not in stopped]
+
+    async def _stopped(self, flights: Sequence[_Flight]) -> set[Message] | None:
+        """Whose recipients said STOP; None where that cannot be asked now."""
+        try:
+            return await self._means.stops.stopped([flight.claimed.message for flight in flights])
+        except Unavailable as error:
+            self._log.warning("dispatch waits for the expiring state", messages=len(flights), error=str(error))
+            return None
 
     async def _begin(self, flights: Sequence[_Flight]) -> None:
         """Commit the attempts: from here on a crash leaves them unconfirmed, never unknown."""
@@ -368,10 +391,15 @@ def _put_back(claimed: Claimed, pause: timedelta, *, paced: bool = False) -> Con
     """Wait for a state of ours. Paced only what was never tried: the others' deferrals say that they were."""
     return Conclusion(
         message_id=claimed.message.id,
-        status=Status.SENDING if unproven(claimed) else None,
+        status=_waiting(claimed),
         again_after=pause,
         paced=paced,
     )
+
+
+def _waiting(claimed: Claimed) -> Status | None:
+    """The status of a message that goes back into the queue."""
+    return Status.SENDING if unproven(claimed) else None
 
 
 def _end_expired(claimed: Sequence[Claimed]) -> tuple[list[Conclusion], list[Claimed]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from uuid import UUID
@@ -12,9 +12,11 @@ from longcode import log
 from longcode.domain.clock import Clock
 from longcode.domain.message import Message
 from longcode.errors import KeyReused, LimitReached, LongcodeError, OptedOut, StorageDown, Unavailable
-from longcode.expiring.port import Expiring, Question, Verdict
+from longcode.expiring.port import Expiring, Pair, Question, Verdict
 from longcode.flow.catalog import Catalog, CatalogCache
 from longcode.flow.jobs import Kick, dispatch_job
+from longcode.flow.stops import Stops
+from longcode.flow.together import together
 from longcode.store.intake import IntakeStore, KeyClaim, Known, Lookups, NewMessage, is_taken_name
 from longcode.store.sequels import replies_to
 
@@ -39,6 +41,8 @@ class Judged:
 
 
 Judge = Callable[[Known, Catalog], Judged]
+# Pairs that were asked, and whether each is stopped.
+Held = Mapping[Pair, bool]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +52,7 @@ class Entry:
     key: its idempotency key, unique in the account; None where a repeat is a new message.
     fingerprint: what the key must come back with.
     ask: adds what must be known before `judge` can speak.
+    pair: whom its question will ask about, where it does no more than ask: that is asked beside the look-ups.
     """
 
     account_id: int
@@ -55,6 +60,7 @@ class Entry:
     fingerprint: bytes = b""
     ask: Callable[[Lookups], None]
     judge: Judge
+    pair: Pair | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,10 +100,18 @@ class Settlement:
     """Settles batches, one after the other."""
 
     def __init__(
-        self, *, store: IntakeStore, expiring: Expiring, catalog: CatalogCache, clock: Clock, kick: Kick
+        self,
+        *,
+        store: IntakeStore,
+        expiring: Expiring,
+        stops: Stops,
+        catalog: CatalogCache,
+        clock: Clock,
+        kick: Kick,
     ) -> None:
         self._store = store
         self._expiring = expiring
+        self._stops = stops
         self._catalog = catalog
         self._clock = clock
         self._kick = kick
@@ -105,11 +119,11 @@ class Settlement:
 
     async def settle(self, batch: list[Pending]) -> None:
         """Every call of a batch is answered when this returns. Raises what spoiled the whole of it."""
-        known = await self._look_up(_lookups(batch))
+        known, held = await together(self._look_up(_lookups(batch)), self._ask_ahead(batch))
         catalog = await self._catalog.at(known.catalog_version)
         fresh = await self._answer_replays(batch, known)
         allowed = self._judge(fresh, known, catalog)
-        admitted = await self._ask_expiring(allowed)
+        admitted = await self._ask_expiring(allowed, held)
         await self._insert(admitted)
 
     async def _look_up(self, lookups: Lookups) -> Known:
@@ -150,14 +164,32 @@ class Settlement:
                 allowed.append(pending)
         return allowed
 
-    async def _ask_expiring(self, batch: list[Pending]) -> list[Pending]:
+    async def _ask_ahead(self, batch: Iterable[Pending]) -> Held:
+        """STOP for the calls that only ask it, while their look-ups run; nothing where that cannot be asked now."""
+        pairs = list({pending.entry.pair for pending in batch if pending.entry.pair is not None})
+        if not pairs:
+            return {}
+        try:
+            held = await self._stops.held(pairs)
+        except StorageDown:
+            return {}
+        return {pair: pair in held for pair in pairs}
+
+    async def _ask_expiring(self, batch: list[Pending], held: Held) -> list[Pending]:
         """Ask and count in the expiring state, one round trip; those that may be stored."""
-        asking = [pending for pending in batch if pending.judged.question is not None]
-        verdicts: dict[Pending, Verdict] = {}
+        verdicts = {
+            pending: Verdict(stopped=held[question.ask])
+            for pending in batch
+            if (question := pending.judged.question) is not None
+            and question.ask is not None
+            and question.ask in held
+            and not (question.marks or question.count)
+        }
+        asking = [pending for pending in batch if pending.judged.question is not None and pending not in verdicts]
         if asking:
             try:
-                answers = await self._expiring.settle([pending.judged.question or Question() for pending in asking])
-                verdicts = dict(zip(asking, answers, strict=True))
+                answers = await self._stops.settle([pending.judged.question or Question() for pending in asking])
+                verdicts.update(zip(asking, answers, strict=True))
             except StorageDown as error:
                 self._log.warning("expiring state is down", error=str(error))
                 for pending in asking:
@@ -195,10 +227,10 @@ class Settlement:
             await self._insert_each_alone(batch, error)
             return
         lost = [pending for pending in batch if pending.entry.key is not None and _id(pending) not in claimed]
+        self._kick_carriers([*messages, *replies_to(messages)])
         for pending in batch:
             if pending not in lost:
                 pending.accept(pending.judged.messages[0].message, replayed=False)
-        self._kick_carriers([*messages, *replies_to(messages)])
         await self._read_back(lost)
 
     async def _insert_surely(self, messages: Sequence[NewMessage], claims: Sequence[KeyClaim]) -> set[UUID]:

@@ -1,8 +1,7 @@
-"""STOP, asked once more before anything is sent."""
+"""STOP, asked before a message is taken and once more before it is sent."""
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from datetime import timedelta
 
@@ -10,7 +9,8 @@ from longcode import log
 from longcode.domain.clock import Clock
 from longcode.domain.message import Message
 from longcode.domain.phone import canonical
-from longcode.expiring.port import Expiring, Pair
+from longcode.expiring.port import Emptied, Expiring, Pair, Question, Verdict
+from longcode.flow.together import together
 from longcode.store.intake import IntakeStore, Lookups
 from longcode.store.stops import StopStore
 
@@ -33,21 +33,34 @@ class Stops:
         pairs = {message: _pair(message) for message in messages}
         parties = {_party(pair) for pair in pairs.values()}
         # Asked beside the expiring state: each answer is on the way of a message that waits.
-        ledger = asyncio.create_task(self._ledger.preflight(Lookups(parties=parties)))
-        try:
-            await self.rebuild_if_emptied()
-            held = await self._expiring.stopped(list(pairs.values()))
-        finally:
-            opted_out = (await ledger).opted_out
-        stopped = {message for message, pair in pairs.items() if pair in held or _party(pair) in opted_out}
+        known, held = await together(self._ledger.preflight(Lookups(parties=parties)), self.held(list(pairs.values())))
+        stopped = {message for message, pair in pairs.items() if pair in held or _party(pair) in known.opted_out}
         # Few are: the answers to those who have just opted out.
         allowed = await self._requests.despite_opt_out([message.id for message in stopped]) if stopped else set()
         return {message for message in stopped if message.id not in allowed}
 
+    async def held(self, pairs: Sequence[Pair]) -> set[Pair]:
+        """As Expiring.stopped, restored first where it was emptied."""
+        try:
+            return await self._expiring.stopped(pairs)
+        except Emptied:
+            await self._rebuild()
+            return await self._expiring.stopped(pairs)
+
+    async def settle(self, questions: Sequence[Question]) -> list[Verdict]:
+        """As Expiring.settle, restored first where it was emptied."""
+        try:
+            return await self._expiring.settle(questions)
+        except Emptied:
+            await self._rebuild()
+            return await self._expiring.settle(questions)
+
     async def rebuild_if_emptied(self) -> None:
         """Where the expiring state lost everything, restore its pairs from the stored requests."""
-        if await self._expiring.complete():
-            return
+        if not await self._expiring.complete():
+            await self._rebuild()
+
+    async def _rebuild(self) -> None:
         requests = [
             (Pair(account_id, canonical(sender), canonical(recipient)), requested_at)
             async for account_id, sender, recipient, requested_at in self._requests.since(self._clock() - self._ttl)

@@ -110,6 +110,7 @@ def _why_simulated(carrier_id: int, leads_to: int | None, names: Names) -> str:
 
 def _rounds(history: History, names: Names) -> Iterator[Event]:
     """The attempts, gathered into rounds: one claim each."""
+    unwritten = {outcome.attempt_id for outcome in history.outcomes if outcome.kind == "unwritten"}
     for number, attempts in enumerate(_by_round(history.attempts), start=1):
         again = "" if number == 1 else f", try {number}"
         first = attempts[0]
@@ -119,6 +120,8 @@ def _rounds(history: History, names: Names) -> Iterator[Event]:
             f"claimed for {names.of(first.carrier_id)}{again}; the attempt is on record before anything is sent",
         )
         for attempt in attempts:
+            if attempt.id in unwritten:
+                continue
             which = _segment(attempt.segment_index, attempt.segment_total)
             yield Event(attempt.started_at, "handed_over", f"{which} handed over to {names.of(attempt.carrier_id)}")
 
@@ -148,6 +151,8 @@ def _answered(outcome: Ended, history: History, names: Names) -> Event:
             detail = f"{carrier} rejected {which}: {code}: {why_failed(code)}{reason}"
         case "deferred":
             detail = f"{carrier} put {which} off: {code}: {why_failed(code)}{reason}; {_again(outcome, history)}"
+        case "unwritten":
+            detail = f"{which} was kept back and not written to {carrier}: its recipient's STOP was asked once more"
         case _:
             detail = (
                 f"no answer from {carrier} about {which}{reason}: it may have been sent; "

@@ -74,7 +74,7 @@ class NewAttempt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewOutcome:
-    """How one attempt ended. kind: accepted, rejected, deferred or unconfirmed."""
+    """How one attempt ended. kind: accepted, rejected, deferred, unconfirmed or unwritten."""
 
     attempt_id: UUID
     message_id: UUID

@@ -70,7 +70,7 @@ class Tried:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """How an attempt ended. kind: accepted, rejected, deferred or unconfirmed."""
+    """How an attempt ended. kind: accepted, rejected, deferred, unconfirmed or unwritten."""
 
     attempt_id: UUID
     kind: str

@@ -54,7 +54,7 @@ outcome = Table(
     "outcome",
     metadata,
     Column("attempt_id", Uuid, primary_key=True),
-    Column("kind", String(12), primary_key=True),  # accepted, rejected, deferred, unconfirmed
+    Column("kind", String(12), primary_key=True),  # accepted, rejected, deferred, unconfirmed, unwritten
     Column("message_id", Uuid, nullable=False),
     Column("segment_index", SmallInteger, nullable=False),
     Column("segment_total", SmallInteger, nullable=False),
