@@ -160,6 +160,10 @@ class Database:
             async with self._driver_pool.acquire(timeout=CONNECT_SECONDS) as driver:
                 try:
                     yield driver
+                except asyncpg.InternalClientError as error:
+                    # The server's farewell has come and the end of the stream has not: nothing was asked.
+                    driver.terminate()
+                    raise StorageDown(f"the database did not answer: {error}") from error
                 except asyncpg.InterfaceError as error:
                     if not driver.is_closed():
                         raise
