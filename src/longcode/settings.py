@@ -7,6 +7,7 @@ together, and a name that is not known is a fault: a misspelt setting must not p
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -45,6 +46,10 @@ class Settings(BaseSettings):
     )
     secret_key_file: Path | None = Field(
         None, description="The file with the key that encrypts stored carrier passwords. `up` makes one in DATA."
+    )
+    public_url: str | None = Field(
+        None,
+        description="How carriers reach this server, such as https://sms.example; callbacks are addressed to it.",
     )
     cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="Origins, separated by commas, whose web pages may call the HTTP interfaces."
@@ -92,6 +97,15 @@ class Settings(BaseSettings):
         if isinstance(value, str):
             return tuple(part.strip().rstrip("/") for part in value.split(",") if part.strip())
         return value
+
+    @field_validator("public_url")
+    @classmethod
+    def _whole_url(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        if not re.fullmatch(r"https?://[^\s/?#@]+(/[^\s?#]*)?", value, re.ASCII):
+            raise ValueError("expected https://… without a query")
+        return value.rstrip("/")
 
     @field_validator("database_url")
     @classmethod

@@ -13,7 +13,7 @@ from uuid import UUID
 
 from sqlalchemy import select
 
-from longcode.carriers.port import Accepted, Answered, Capacity, Outcome, Submission
+from longcode.carriers.port import Accepted, Answered, Capacity, Driver, Outcome, Submission
 from longcode.domain.account import Account
 from longcode.domain.clock import Clock, mint_id, utc_now
 from longcode.domain.message import Status
@@ -78,9 +78,9 @@ class ScriptedDriver:
 class OneDriver:
     """Drivers, of which there is one or none."""
 
-    found: ScriptedDriver | None
+    found: Driver | None
 
-    async def driver(self, _carrier_id: int) -> ScriptedDriver | None:
+    async def driver(self, _carrier_id: int) -> Driver | None:
         return self.found
 
 
@@ -129,13 +129,13 @@ class Desk:
 
 
 @asynccontextmanager
-async def open_desk(database_url: str, *, clock: Clock = utc_now) -> AsyncIterator[Desk]:
-    """A Desk whose account may send as MyCorp."""
+async def open_desk(database_url: str, *, clock: Clock = utc_now, driver: Driver | None = None) -> AsyncIterator[Desk]:
+    """A Desk whose account may send as MyCorp. driver: a real one in the place of the scripted one."""
     async with open_world(database_url, clock=clock) as world:
         account = await world.account()
         await world.accounts.add_sender_id(account.id, "MyCorp")
         carrier_id = await world.route()
-        driver = ScriptedDriver(world.database)
+        scripted = ScriptedDriver(world.database)
         outbox = FlakyOutbox(world.database, world.clock)
         receipts = Receipts(
             ReceiptStore(world.database, world.clock, mint_id), StrayStore(world.database, world.clock), world.clock
@@ -149,12 +149,12 @@ async def open_desk(database_url: str, *, clock: Clock = utc_now) -> AsyncIterat
             mint_id=mint_id,
             random=lambda: 0.5,
         )
-        dispatch = Dispatch(means, OneDriver(driver))
+        dispatch = Dispatch(means, OneDriver(driver or scripted))
         yield Desk(
             world=world,
             account=account,
             carrier_id=carrier_id,
-            driver=driver,
+            driver=scripted,
             dispatch=dispatch,
             receipts=receipts,
             outbox=outbox,

@@ -13,7 +13,7 @@ from typing import Final
 
 from longcode.carriers.port import Accepted, Deferred, Outcome, Rejected, Submission
 from longcode.carriers.smpp_settings import Alphabet, LongMessages, ReceiptPolicy, SmppSettings, Validity
-from longcode.domain.phone import canonical
+from longcode.domain.phone import SHORT_CODE_DIGITS, canonical
 from longcode.encoding.segments import Encoding, Segment, split
 from longcode.smpp.constants import CommandStatus, Tag, status_name
 from longcode.smpp.fields import Tlv
@@ -23,7 +23,6 @@ from longcode.smpp.text import Carried, Concatenation, carry, encode_text
 _INTERNATIONAL: Final = (1, 1)
 _NETWORK_SPECIFIC: Final = (3, 0)
 _ALPHANUMERIC: Final = (5, 0)
-_LONGEST_SHORT_CODE: Final = 8
 _DIGITS: Final = re.compile("[0-9]+")
 _LATIN1: Final = re.compile("[\x00-\xff]*")
 # Relative times count days of a month.
@@ -73,7 +72,7 @@ def _address(value: str, ton: int | None, npi: int | None) -> _Address:
     digits = canonical(value)
     if not _DIGITS.fullmatch(digits):
         kind, digits = _ALPHANUMERIC, value
-    elif value.startswith("+") or len(digits) > _LONGEST_SHORT_CODE:
+    elif value.startswith("+") or len(digits) > SHORT_CODE_DIGITS:
         kind = _INTERNATIONAL
     else:
         kind = _NETWORK_SPECIFIC

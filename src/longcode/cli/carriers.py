@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from datetime import datetime
 from pathlib import Path
@@ -16,8 +16,17 @@ from longcode.carriers.registry import KINDS, SMPP, Kind
 from longcode.cli.product import json_option, with_product
 from longcode.cli.routes import print_routes
 from longcode.cli.session import data_option
-from longcode.cli.standing import Standing, details, print_links, read_standing, shown_settings, summary
-from longcode.cli.tables import Table, echo_json, show_fields
+from longcode.cli.standing import (
+    Standing,
+    callback_urls,
+    details,
+    print_links,
+    read_standing,
+    shown_settings,
+    site_of,
+    summary,
+)
+from longcode.cli.tables import Table, clean, echo_json, show_fields
 from longcode.domain.timestamps import format_milli
 from longcode.errors import ConfigurationError, NotFound
 from longcode.flow.catalog import Catalog
@@ -155,17 +164,21 @@ def list_carriers(as_json: bool, data: Path | None) -> None:
 @json_option
 @data_option
 def show_carrier(name: str, as_json: bool, data: Path | None) -> None:
-    """Show a carrier: settings, routes, queue, and its binds as the processes that hold them report."""
+    """Show a carrier: settings, routes, queue, and its binds as the processes that hold them report.
 
-    async def read(product: Product) -> tuple[Standing, list[RouteRow], dict[int, str], datetime]:
+    Of one that is reached by HTTP also the addresses for its callbacks, to be entered at the carrier.
+    """
+
+    async def read(product: Product) -> tuple[Standing, list[RouteRow], dict[int, str], datetime, dict[str, str]]:
         catalog = await product.catalog.now()
         row = _find(catalog, name)
         routes = [route for route in catalog.routes if route.carrier_id == row.id]
-        return await read_standing(product, row), routes, await product.accounts.names(), product.clock()
+        standing, accounts = await read_standing(product, row), await product.accounts.names()
+        return standing, routes, accounts, product.clock(), callback_urls(row, product)
 
-    standing, routes, accounts, now = with_product(data, read)
+    standing, routes, accounts, now, callbacks = with_product(data, read)
     if as_json:
-        echo_json(details(standing, routes, accounts, now))
+        echo_json(details(standing, routes, accounts, now) | {"callbacks": callbacks})
         return
     oldest = standing.depth.oldest_due_at
     fields = {
@@ -173,8 +186,11 @@ def show_carrier(name: str, as_json: bool, data: Path | None) -> None:
         "state": standing.state,
         "waiting": standing.waiting if oldest is None else f"{standing.waiting}, the oldest due {format_milli(oldest)}",
         **{f"setting {key}": value for key, value in shown_settings(standing.row).items()},
+        **{f"{kind} callbacks": url for kind, url in callbacks.items()},
     }
     show_fields(f"carrier {standing.row.name}", fields)
+    if any(url.startswith("/") for url in callbacks.values()):
+        click.echo("no receipts are asked for: say how the carrier reaches us by LONGCODE_PUBLIC_URL, or by callbacks=")
     click.echo()
     if routes:
         print_routes(routes, accounts)
@@ -205,23 +221,38 @@ def resume_carrier(name: str, data: Path | None) -> None:
 @click.argument("name")
 @data_option
 def check_carrier(name: str, data: Path | None) -> None:
-    """Try a carrier's settings: connect, bind, enquire_link, unbind. Nothing is sent; exit 1 if it fails."""
+    """Try a carrier's settings: connect, and ask what sends nothing. Exit 1 if it fails."""
 
     async def try_(product: Product) -> None:
         row = _find(await product.catalog.now(), name)
-        if row.driver != SMPP:
-            click.echo("✓ the simulator needs no connection")
-            return
-        settings = smpp_settings.parse(unsealed(row.settings, product.settings))
-        async with aclosing(smpp_check.check(settings)) as steps:
+        async with aclosing(_steps(row, product)) as steps:
             async for step in steps:
-                click.echo(f"✓ {step}")
+                click.echo(f"✓ {clean(step)}")
 
     try:
         with_product(data, try_)
     except CheckFailed as error:
         click.echo(f"✗ {error}")
         raise SystemExit(1) from error
+
+
+async def _steps(row: CarrierRow, product: Product) -> AsyncGenerator[str, None]:
+    """What is tried of a carrier. Raises CheckFailed."""
+    vendor = KINDS[row.driver].vendor
+    if row.driver == SMPP:
+        settings = smpp_settings.parse(unsealed(row.settings, product.settings))
+        async with aclosing(smpp_check.check(settings)) as steps:
+            async for step in steps:
+                yield step
+    elif vendor is not None:
+        from longcode.carriers import http_check  # aiohttp, which other commands do without
+
+        asked = vendor(site_of(row, product), unsealed(row.settings, product.settings))
+        async with aclosing(http_check.check(asked, product.clock)) as steps:
+            async for step in steps:
+                yield step
+    else:
+        yield "the simulator needs no connection"
 
 
 def _find(catalog: Catalog, name: str) -> CarrierRow:

@@ -27,7 +27,7 @@ UNSERVED_AFTER = timedelta(seconds=60)
 
 @dataclass(frozen=True, slots=True)
 class Serving:
-    """The commands whose processes serve carriers. worker: the simulator's. link: those by SMPP."""
+    """The commands whose processes serve carriers. link: those by SMPP. worker: all others."""
 
     worker: str
     link: str

@@ -11,6 +11,8 @@ from typing import Any
 import click
 
 from longcode.bootstrap import Product
+from longcode.carriers.http import TOKEN
+from longcode.carriers.http_port import USUAL_TERMS, CallbackKind, HttpTerms, Site
 from longcode.carriers.registry import KINDS, SMPP
 from longcode.cli.routes import route_records
 from longcode.cli.tables import clean
@@ -20,6 +22,7 @@ from longcode.store.carrier_status import COUNTED, CarrierStatusStore, ProcessSt
 from longcode.store.catalog import CarrierRow, RouteRow
 
 HIDDEN = "•••"
+TOKEN_SETTING = "callback_token"  # noqa: S105 - its name
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +66,24 @@ def shown_settings(row: CarrierRow) -> dict[str, str]:
     """The settings as they may be shown."""
     secret = KINDS[row.driver].secret_keys if row.driver in KINDS else row.settings.keys()
     return {key: HIDDEN if key in secret else value for key, value in row.settings.items()}
+
+
+def site_of(row: CarrierRow, product: Product) -> Site:
+    """A carrier's place on this server."""
+    return Site(carrier_id=row.id, name=row.name, public_url=product.settings.public_url or "")
+
+
+def callback_urls(row: CarrierRow, product: Product) -> dict[str, str]:
+    """The addresses for a carrier's callbacks by their kinds; none for a carrier that makes none.
+
+    A path alone while nobody has said how the carrier reaches this server. A token of ours is left out.
+    """
+    if row.driver not in KINDS or KINDS[row.driver].vendor is None:
+        return {}
+    site, base = site_of(row, product), row.settings.get("callbacks")
+    terms = HttpTerms(callbacks=base.rstrip("/")) if base else USUAL_TERMS
+    token = f"?{TOKEN}={HIDDEN}" if TOKEN_SETTING in row.settings else ""
+    return {kind.value: (site.callback_url(kind, terms) or site.callback_path(kind)) + token for kind in CallbackKind}
 
 
 def summary(standing: Standing) -> dict[str, object]:

@@ -8,6 +8,7 @@ from typing import Final
 from longcode.errors import InvalidField
 
 MAX_INVENTORY_VALUE_LENGTH: Final = 64
+SHORT_CODE_DIGITS: Final = 8
 _NOT_DIGIT: Final = re.compile(r"[^0-9]+")
 _PHONE_LIKE: Final = re.compile(r"\+?[0-9 ().\-]+")
 _RECIPIENT: Final = re.compile(r"\+?[0-9]{6,15}")
@@ -65,3 +66,15 @@ def mask(number: str) -> str:
     if len(number) < _SHORTEST_SHOWN:
         return "*" * len(number)
     return f"{number[:3]}{'*' * (len(number) - 5)}{number[-2:]}"
+
+
+def international(number: str) -> str:
+    """A number as the world dials it: + and its digits. A short code, or what is no number, stays as it is.
+
+    Digits without a plus are taken for a number with its country code if there are more than SHORT_CODE_DIGITS.
+    """
+    digits = canonical(number)
+    is_number = digits.isascii() and digits.isdigit()
+    if is_number and (number.startswith("+") or len(digits) > SHORT_CODE_DIGITS):
+        return f"+{digits}"
+    return digits if is_number else number

@@ -13,6 +13,7 @@ from structlog.contextvars import bound_contextvars
 from longcode import log
 from longcode.bootstrap import Product
 from longcode.carriers import registry, smpp_settings
+from longcode.carriers.http_port import Site
 from longcode.carriers.port import Driver
 from longcode.carriers.simulator import SimulatorDriver
 from longcode.carriers.smpp import SmppDriver
@@ -52,6 +53,7 @@ class CarrierDrivers:
         self._builders: Mapping[str, Callable[[CarrierRow], Driver]] = {
             registry.SIMULATOR: self._simulator,
             registry.SMPP: self._smpp,
+            **{name: self._http for name, kind in registry.KINDS.items() if kind.vendor is not None},
         }
 
     async def driver(self, carrier_id: int) -> Driver | None:
@@ -115,6 +117,19 @@ class CarrierDrivers:
             mint_id=self._product.mint_id,
             take_receipts=self._product.receipts.take,
             kick=lambda: self._kick(SIMULATOR),
+        )
+
+    def _http(self, carrier: CarrierRow) -> Driver:
+        from longcode.carriers.http_driver import HttpDriver  # aiohttp, which most processes do without
+
+        settings = self._product.settings
+        site = Site(carrier_id=carrier.id, name=carrier.name, public_url=settings.public_url or "")
+        vendor = registry.KINDS[carrier.driver].vendor
+        assert vendor is not None
+        return HttpDriver(
+            vendor(site, unsealed(carrier.settings, settings)),
+            kick=lambda: self._kick(dispatch_job(carrier.id)),
+            clock=self._product.clock,
         )
 
     def _smpp(self, carrier: CarrierRow) -> Driver:

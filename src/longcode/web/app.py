@@ -14,6 +14,7 @@ from starlette.responses import JSONResponse, Response
 
 from longcode.bootstrap import Product
 from longcode.dialects import conversations, inbound_outbound, mailbox, messages, numbers
+from longcode.web.callbacks import callback_endpoints
 from longcode.web.description import description_routes
 from longcode.web.health import health_routes
 from longcode.wire.door import ASGIApp, Door
@@ -71,7 +72,8 @@ def application(product: Product, *, implicit_anonymous: bool = False) -> ASGIAp
         exception_handlers={404: _not_found(served), HTTPException: _plain_error, 500: _plain_error},
     )
     rest.router.redirect_slashes = False
-    return Door(served, cors_origins=settings.cors_origins, otherwise=rest)
+    paths = [*served, *callback_endpoints(product)]
+    return Door(paths, cors_origins=settings.cors_origins, otherwise=rest)
 
 
 def _not_found(served: Sequence[Endpoint]) -> Callable[[Request, Exception], Awaitable[Response]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import Final
 
+from longcode.carriers.http_port import BadCallback, UnsignedCallback
 from longcode.errors import (
     Duplicate,
     FieldError,
@@ -24,6 +25,8 @@ from longcode.wire.errors import BodyTooLarge, MethodNotAllowed, UnknownPath, Un
 STATUSES: Final[tuple[tuple[type[LongcodeError], HTTPStatus], ...]] = (
     (FieldError, HTTPStatus.BAD_REQUEST),
     (Unreadable, HTTPStatus.BAD_REQUEST),
+    (BadCallback, HTTPStatus.BAD_REQUEST),
+    (UnsignedCallback, HTTPStatus.FORBIDDEN),
     (BodyTooLarge, HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
     (MethodNotAllowed, HTTPStatus.METHOD_NOT_ALLOWED),
     (UnknownPath, HTTPStatus.NOT_FOUND),

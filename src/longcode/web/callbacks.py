@@ -1,0 +1,142 @@
+"""Where carriers that are reached by HTTP call us: `/carriers/<name>/status` and `/carriers/<name>/inbound`.
+
+A callback is proven genuine before anything in it is believed, and answered after it is stored.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from longcode import log
+from longcode.bootstrap import Product
+from longcode.carriers.http_port import Callback, CallbackKind, Site, UnsignedCallback, Vendor
+from longcode.carriers.registry import KINDS
+from longcode.errors import ConfigurationError, LongcodeError, NotFound, Unavailable
+from longcode.store.catalog import CarrierRow
+from longcode.vault import unsealed
+from longcode.wire.call import Answer, Call, json_answer
+from longcode.wire.endpoint import Endpoint, Handler
+from longcode.wire.errors import MethodNotAllowed
+from longcode.wire.statuses import sentence_of, status_of
+
+# What the operator changes takes so long.
+KEPT_SECONDS: Final = 1.0
+
+_logger = log.get("callbacks")
+
+
+def callback_endpoints(product: Product) -> list[Endpoint]:
+    """The paths of every carrier's callbacks."""
+    called = Callbacks(product)
+    return [
+        Endpoint(
+            path=f"/carriers/{{name}}/{kind}",
+            methods=dict.fromkeys(("GET", "POST"), _handler(called, kind)),
+            error=explain,
+            # A HEAD must take in nothing.
+            plain_methods=True,
+        )
+        for kind in CallbackKind
+    ]
+
+
+def _handler(called: Callbacks, kind: CallbackKind) -> Handler:
+    async def handle(call: Call) -> Answer:
+        return await called.take(call, kind)
+
+    return handle
+
+
+def explain(error: LongcodeError) -> Answer:
+    """Our answer to any error; carriers read its status alone."""
+    return json_answer(status_of(error), {"error": sentence_of(error)})
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """A carrier and its manual, as the catalogue had it."""
+
+    row: CarrierRow
+    vendor: Vendor
+
+
+class Callbacks:
+    """Takes in what carriers call us for."""
+
+    def __init__(self, product: Product) -> None:
+        self._product = product
+        self._rows: Mapping[str, CarrierRow] = {}
+        self._known: dict[str, _Known] = {}
+        self._asked_at = float("-inf")
+
+    async def take(self, call: Call, kind: CallbackKind) -> Answer:
+        """Prove a callback, store what it says, thank for it.
+
+        Raises NotFound for a carrier that there is not, UnsignedCallback, BadCallback, and Unavailable where
+        nothing is stored: then the carrier must call again.
+        """
+        carrier = await self._carrier(call.params["name"])
+        vendor = carrier.vendor
+        if call.method != vendor.method(kind):
+            raise MethodNotAllowed((vendor.method(kind),))
+        callback = await self._callback(call, carrier, kind)
+        if not vendor.is_genuine(callback):
+            _logger.warning("a callback is not signed as it should be", carrier=carrier.row.name, kind=kind.value)
+            raise UnsignedCallback("the signature is missing or wrong")
+        if kind is CallbackKind.STATUS:
+            await self._product.receipts.take(vendor.receipts(callback))
+        else:
+            await self._product.arrivals.take(vendor.inbound(callback))
+        thanks = vendor.thanks(kind)
+        headers = ((b"content-type", thanks.content_type.encode("ascii")),) if thanks.content_type else ()
+        return Answer(200, thanks.body, headers)
+
+    async def _callback(self, call: Call, carrier: _Known, kind: CallbackKind) -> Callback:
+        """The call as the carrier made it: whatever stands before us may have changed its address."""
+        site = self._site(carrier.row)
+        url = site.callback_url(kind, carrier.vendor.terms)
+        if not url:
+            url = f"{call.scheme}://{call.header('host') or ''}{site.callback_path(kind)}"
+        query = call.query_string.decode("utf-8", "replace")
+        slash = "/" if call.path.endswith("/") else ""
+        return Callback(
+            method=call.method,
+            url=f"{url}{slash}?{query}" if query else f"{url}{slash}",
+            query=query,
+            headers=call.headers,
+            body=await call.read(),
+        )
+
+    def _site(self, row: CarrierRow) -> Site:
+        return Site(carrier_id=row.id, name=row.name, public_url=self._product.settings.public_url or "")
+
+    async def _carrier(self, name: str) -> _Known:
+        """The carrier of a name. Raises NotFound where there is none that calls us."""
+        if name not in self._rows or time.monotonic() - self._asked_at > KEPT_SECONDS:
+            catalog = await self._product.catalog.now()
+            self._rows = {row.name: row for row in catalog.carriers.values() if _calls(row)}
+            self._asked_at = time.monotonic()
+        row = self._rows.get(name)
+        if row is None:
+            raise NotFound("there is no such carrier")
+        known = self._known.get(name)
+        if known is None or (known.row.id, known.row.settings) != (row.id, row.settings):
+            known = self._known[name] = self._opened(row)
+        return known
+
+    def _opened(self, row: CarrierRow) -> _Known:
+        vendor = KINDS[row.driver].vendor
+        assert vendor is not None
+        try:
+            return _Known(row, vendor(self._site(row), unsealed(row.settings, self._product.settings)))
+        except ConfigurationError as error:
+            _logger.error("a carrier's callbacks cannot be read", carrier=row.name, faults=error.faults)
+            raise Unavailable("this carrier cannot be served just now") from error
+
+
+def _calls(row: CarrierRow) -> bool:
+    """Whether such a carrier calls us."""
+    return row.driver in KINDS and KINDS[row.driver].vendor is not None
