@@ -32,7 +32,9 @@ class Settings(BaseSettings):
     redis_url: str | None = Field(
         None, description="Redis or Valkey for STOP pairs, limits and wake-ups. Without it they are SQL tables."
     )
-    broker_url: str | None = Field(None, description="The broker of background work. Default: REDIS_URL.")
+    broker_url: str | None = Field(
+        None, description="Redis or Valkey, as the broker of `worker` and `beat`. Default: REDIS_URL."
+    )
     secrets: Path = Field(
         SECRETS_FOLDER,
         description="The folder of secret files: its longcode_<name> gives a setting that the environment does not.",
@@ -114,7 +116,7 @@ class Settings(BaseSettings):
             raise ValueError("expected postgresql://… or sqlite:///…")
         return value
 
-    @field_validator("redis_url")
+    @field_validator("redis_url", "broker_url")
     @classmethod
     def _known_redis(cls, value: str | None) -> str | None:
         if value is not None and value.split("://", 1)[0] not in ("redis", "rediss", "unix"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import socket
 import sqlite3
 import time
 from contextlib import closing
@@ -11,8 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from redis import Redis
 
 from longcode.carriers.smpp_link import LinkState
+from longcode.cli.doctor import background_faults
+from longcode.engine.broker import SEEN_KEY
+from longcode.settings import Settings
 from tests.processes import free_port, run_cli
 
 SMPP = ("host=127.0.0.1", "port=2775", "system_id=esme", "password=secret")
@@ -127,3 +132,42 @@ def test_it_finds_that_redis_does_not_answer(healthy: Path, args: tuple[str, ...
     done = run_cli("doctor", *args, "--data", str(healthy), status=1, env=env)
     assert done.stdout.startswith("✗ ")
     assert "Traceback" not in done.stderr
+
+
+@dataclass(frozen=True, slots=True)
+class BackgroundCase:
+    """seen: the processes that did something now, by their machine; None: this one. missing: what is told."""
+
+    what: str
+    seen: tuple[tuple[str, str | None], ...]
+    missing: tuple[str, ...]
+    here: bool = False
+    process: str | None = None
+
+
+BACKGROUND = [
+    BackgroundCase("nobody works", (), ("worker", "beat")),
+    BackgroundCase("all work", (("worker", None), ("beat", None)), ()),
+    BackgroundCase("they work elsewhere", (("worker", "other"), ("beat", "another")), ()),
+    BackgroundCase("nobody keeps time", (("worker", None),), ("beat",)),
+    BackgroundCase("its own health alone", (), (), here=True),
+    BackgroundCase("this machine's worker", (("worker", None),), (), here=True, process="worker"),
+    BackgroundCase("another machine's worker", (("worker", "other"),), ("worker",), here=True, process="worker"),
+]
+
+
+@pytest.mark.parametrize("case", BACKGROUND, ids=lambda case: case.what)
+def test_it_finds_who_does_not_run_jobs(case: BackgroundCase, valkey_url: str) -> None:
+    with Redis.from_url(valkey_url) as redis:
+        for name, host in case.seen:
+            redis.zadd(SEEN_KEY, {f"{name} {host or socket.gethostname()}": redis.time()[0]})
+        redis.zadd(SEEN_KEY, {"worker long-gone": redis.time()[0] - 60})
+    faults = background_faults(Settings(redis_url=valkey_url), here=case.here, process=case.process)
+    assert [fault.split()[1] for fault in faults] == list(case.missing)
+
+
+def test_it_finds_that_the_broker_does_not_answer() -> None:
+    settings = Settings(broker_url=f"redis://127.0.0.1:{free_port()}/0")
+    (fault,) = background_faults(settings, here=True, process=None)
+    assert fault.startswith("the broker did not answer")
+    assert background_faults(Settings(), here=False, process=None) == []

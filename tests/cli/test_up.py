@@ -140,9 +140,16 @@ FAULTS = [
     FaultCase(
         "settings, all of them together",
         ("up",),
-        ("LONGCODE_FOO: there is no such", "LONGCODE_SENDER_LIMIT: ", "LONGCODE_LOG_LEVEL: ", "LONGCODE_REDIS_URL: "),
+        (
+            "LONGCODE_FOO: there is no such",
+            "LONGCODE_SENDER_LIMIT: ",
+            "LONGCODE_LOG_LEVEL: ",
+            "LONGCODE_REDIS_URL: ",
+            "LONGCODE_BROKER_URL: ",
+        ),
         {
             "LONGCODE_FOO": "1",
+            "LONGCODE_BROKER_URL": "amqp://127.0.0.1",
             "LONGCODE_SENDER_LIMIT": "0",
             "LONGCODE_LOG_LEVEL": "loud",
             "LONGCODE_REDIS_URL": "http://127.0.0.1",
@@ -153,6 +160,12 @@ FAULTS = [
     FaultCase("a damaged database", ("up",), ("not a database",), files={"data/longcode.db": b"\xff" * 8192}),
     FaultCase("a server that would share a file", ("serve",), ("need PostgreSQL",)),
     FaultCase("a worker that would share a file", ("worker",), ("need PostgreSQL",)),
+    FaultCase(
+        "a worker without a broker",
+        ("worker",),
+        ("LONGCODE_BROKER_URL: worker and beat need Redis or Valkey",),
+        {"LONGCODE_DATABASE_URL": "postgresql://127.0.0.1:1/longcode"},
+    ),
     FaultCase(
         "a server on a file that it is told to use",
         ("serve",),

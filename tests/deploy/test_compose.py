@@ -19,7 +19,7 @@ from tests.processes import free_port
 
 NGINX = ROOT / "deploy" / "nginx.conf"
 SECRETS = ROOT / "deploy" / "secrets.sh"
-OURS = ("migrate", "serve", "worker", "link")
+OURS = ("migrate", "serve", "worker", "beat", "link")
 
 # What of each format these files may use: Compose 1.25 stops at a key that its format does not have.
 BOTH = frozenset(
@@ -95,9 +95,8 @@ def test_compose_1_25_knows_every_key(file: File) -> None:
 @each_file
 def test_the_services_of_a_deployment_are_there(file: File) -> None:
     assert {"postgres", "valkey", *OURS} <= set(file.services)
-    assert file.services["serve"].command[:2] == ("longcode", "serve")
-    assert file.services["worker"].command[:2] == ("longcode", "worker")
-    assert file.services["link"].command[:2] == ("longcode", "link")
+    for name in ("serve", "worker", "beat", "link"):
+        assert file.services[name].command[:2] == ("longcode", name)
 
 
 @each_file
@@ -162,7 +161,8 @@ def test_our_processes_have_no_privileges(file: File) -> None:
 def test_processes_outlive_a_slow_start_of_others(file: File) -> None:
     for name in OURS:
         service = file.services[name]
-        assert "--wait" in " ".join(service.command), name
+        # Beat needs the broker only, which it waits for by itself.
+        assert name == "beat" or "--wait" in " ".join(service.command), name
         assert service.raw["restart"] in ("on-failure", "unless-stopped"), name
 
 
@@ -172,6 +172,12 @@ def test_every_lasting_service_has_a_health_check(file: File) -> None:
         if service.name in ("migrate", "tests"):
             continue
         assert service.health, service.name
+
+
+@each_file
+def test_workers_and_their_clock_are_healthy_only_while_they_do_something(file: File) -> None:
+    for name in ("worker", "beat"):
+        assert file.services[name].health == ("longcode", "doctor", "--here", "--process", name)
 
 
 def test_development_is_published_on_loopback_only_because_demo_needs_no_credentials() -> None:
@@ -210,7 +216,7 @@ def test_production_publishes_nothing_but_nginx_with_tls() -> None:
     assert read(PRODUCTION)["networks"]["data"] == {"internal": True}
     for name in ("postgres", "valkey"):
         assert found[name].raw["networks"] == ["data"], name
-    assert {name for name, service in found.items() if "carriers" in service.raw["networks"]} == {"link"}
+    assert {name for name, service in found.items() if "carriers" in service.raw["networks"]} == {"link", "worker"}
 
 
 def test_production_has_its_secrets_in_files_that_the_script_makes(tmp_path: Path) -> None:

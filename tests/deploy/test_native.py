@@ -9,8 +9,10 @@ from __future__ import annotations
 import asyncio
 import http.client
 import json
+import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -140,22 +142,26 @@ async def _prepare(url: str, password: str) -> None:
 
 @contextmanager
 def running(deployment: Native) -> Iterator[None]:
-    """`serve`, `worker` and `link` started before there is a schema, then `migrate`; at the end all drain."""
-    serve, worker, link = (deployment.process(name) for name in ("serve", "worker", "link"))
-    started = (serve, worker, link)
+    """`serve`, `worker`, `beat` and `link` started before there is a schema, then `migrate`; at the end all drain."""
+    serve, worker, beat, link = (deployment.process(name) for name in ("serve", "worker", "beat", "link"))
+    patient = (serve, worker, link)
+    started = (*patient, beat)
     try:
         for process in started:
             process.launch()
-        wait_until(lambda: all("Waiting: " in process.output() for process in started), 30, what="waiting for a schema")
+        wait_until(lambda: all("Waiting: " in process.output() for process in patient), 30, what="waiting for a schema")
         deployment.once("migrate")
         wait_until(lambda: deployment.is_healthy("serve"), 60, 0.2, what="a healthy serve")
         wait_until(lambda: "Longcode works" in worker.output(), 30, what="a working worker")
+        wait_until(lambda: "Longcode keeps time" in beat.output(), 30, what="a working beat")
         wait_until(lambda: "Longcode links" in link.output(), 30, what="a working link")
         assert deployment.ask("GET", "/readyz").status == 200
         yield
         for process in started:
             assert process.running, process.describe("ended too early")
-            assert process.terminate() == 0, process.describe("did not end well")
+            os.kill(process.pid, signal.SIGTERM)
+        for process in started:
+            assert process.wait() == 0, process.describe("did not end well")
     except BaseException as error:
         for process in started:
             error.add_note(process.describe("was running"))
@@ -197,6 +203,7 @@ def test_development_serves_callers_without_credentials_as_demo(tmp_path: Path) 
     with native(DEVELOPMENT, tmp_path, secrets=None, password="longcode") as deployment, running(deployment):
         delivered(deployment, {})
         assert deployment.is_healthy("worker")
+        assert deployment.is_healthy("beat")
         demo = services(DEVELOPMENT)["serve"].environment["LONGCODE_DEMO_SECRET"]
         own = deployment.ask("GET", "/api/numbers", headers=basic("demo", demo))
         assert (own.status, own.json["count"]) == (200, 3)
@@ -246,7 +253,11 @@ def test_production_asks_everybody_for_credentials(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("command", [("migrate",), ("serve",), ("worker",), ("link",)], ids=" ".join)
 def test_waiting_ends_with_the_reason_where_no_database_comes(command: tuple[str, ...]) -> None:
-    nowhere = {"LONGCODE_DATABASE_URL": f"postgresql://longcode@127.0.0.1:{free_port()}/longcode"}
+    port = free_port()
+    nowhere = {
+        "LONGCODE_DATABASE_URL": f"postgresql://longcode@127.0.0.1:{port}/longcode",
+        "LONGCODE_REDIS_URL": f"redis://127.0.0.1:{port}/0",
+    }
     done = run_cli(*command, "--wait", "1", env=nowhere, status=1)
     assert done.stderr.startswith("Waiting: the database did not answer")
     assert done.stderr.splitlines()[-1].startswith("Error: the database did not answer")

@@ -14,8 +14,9 @@ from longcode.errors import LongcodeError
 COMMANDS = {
     "up": "processes:up",
     "serve": "processes:serve",
-    "worker": "processes:worker",
-    "link": "processes:link",
+    "worker": "background:worker",
+    "beat": "beat:beat",
+    "link": "background:link",
     "migrate": "processes:migrate",
     "seed": "processes:seed",
     "doctor": "doctor:doctor",

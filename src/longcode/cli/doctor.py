@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import socket
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -24,6 +26,10 @@ from longcode.store.carrier_status import CarrierStatusStore
 # The simulator turns nothing away for long, so what is due for longer has nobody to send it.
 UNSERVED_AFTER = timedelta(seconds=60)
 
+# Jobs run every second, and beat says every few seconds that it lives.
+UNSEEN_SECONDS = 30
+PROCESSES = ("worker", "beat")
+
 
 @dataclass(frozen=True, slots=True)
 class Serving:
@@ -38,13 +44,18 @@ SHARED = Serving("longcode worker", "longcode link")
 
 
 @click.command()
-@click.option("--here", is_flag=True, help="Only database, schema and Redis: what a process cannot run without.")
+@click.option(
+    "--here", is_flag=True, help="Only database, schema, Redis and broker: what a process cannot run without."
+)
+@click.option("--process", type=click.Choice(PROCESSES), help="With --here: also this process, on this machine.")
 @data_option
-def doctor(here: bool, data: Path | None) -> None:
+def doctor(here: bool, process: str | None, data: Path | None) -> None:
     """Look for what is wrong; exit 1 if there is something."""
+    if process is not None and not here:
+        raise click.UsageError("--process goes with --here")
     settings = settings_with(data)
     log.configure("error")
-    faults = run(_faults(settings, here=here))
+    faults = run(_faults(settings, here=here, process=process))
     for fault in faults:
         click.echo(f"✗ {fault}")
     if faults:
@@ -52,12 +63,14 @@ def doctor(here: bool, data: Path | None) -> None:
     click.echo("✓ nothing is wrong")
 
 
-async def _faults(settings: Settings, *, here: bool) -> list[str]:
+async def _faults(settings: Settings, *, here: bool, process: str | None) -> list[str]:
     """What stands in the way of sending, in plain words."""
     try:
         await check_schema(settings)
         async with running(settings) as product:
             faults = await _expiring_faults(product)
+            if not is_embedded(settings):
+                faults += await asyncio.to_thread(background_faults, settings, here=here, process=process)
             return faults if here else [*faults, *await _setup_faults(product), *await _carrier_faults(product)]
     except LongcodeError as error:
         return [str(error)]
@@ -73,6 +86,30 @@ async def _expiring_faults(product: Product) -> list[str]:
         return await product.expiring.faults()
     except LongcodeError as error:
         return [str(error)]
+
+
+def background_faults(settings: Settings, *, here: bool, process: str | None) -> list[str]:
+    """Whether the broker answers, and whether a worker and a beat ran something lately."""
+    from longcode.engine.broker import Broker, url_of  # only where there is one
+
+    url = url_of(settings)
+    if url is None:
+        return []
+    broker = Broker(url)
+    try:
+        seen = broker.seen()
+    except LongcodeError as error:
+        return [str(error)]
+    finally:
+        broker.close()
+    asked = [process] if process else [] if here else PROCESSES
+    ours = socket.gethostname()
+    lately = {name for (name, host), ago in seen.items() if ago < UNSEEN_SECONDS and (host == ours or not here)}
+    return [
+        f"no {name} has done anything for {UNSEEN_SECONDS} s: is `longcode {name}` running?"
+        for name in asked
+        if name not in lately
+    ]
 
 
 async def _setup_faults(product: Product) -> list[str]:

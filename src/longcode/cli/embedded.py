@@ -1,4 +1,4 @@
-"""The folder of the embedded database: where it is, and that one `up` at a time has it."""
+"""Which database a process is on; the folder of the embedded one, and that one `up` at a time has it."""
 
 from __future__ import annotations
 
@@ -30,6 +30,16 @@ def settings_with(data: Path | None, **replaced: object) -> Settings:
 def is_embedded(settings: Settings) -> bool:
     """True where the database is a file of one machine."""
     return (settings.database_url or "").startswith("sqlite")
+
+
+def shared_settings() -> Settings:
+    """The settings of a process that shares its database with others. Raises ConfigurationError."""
+    settings = settings_with(None)
+    if is_embedded(settings):
+        raise ConfigurationError(
+            ["LONGCODE_DATABASE_URL: serve, worker, beat and link need PostgreSQL; use `longcode up`"]
+        )
+    return settings
 
 
 def must_exist(settings: Settings) -> None:

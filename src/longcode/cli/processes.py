@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import ipaddress
 import os
-import signal
 from pathlib import Path
 from socket import socket
 from typing import TypeVar
@@ -16,16 +14,14 @@ from uvicorn.supervisors.multiprocess import Multiprocess
 from longcode import log
 from longcode.bootstrap import Product, open_database, running
 from longcode.carriers.registry import SIMULATOR
-from longcode.cli.embedded import is_embedded, make_folder, only_one, settings_with
+from longcode.cli.embedded import is_embedded, make_folder, only_one, settings_with, shared_settings
 from longcode.cli.server import Server, listen_on
 from longcode.cli.session import check_schema, data_option, run
 from longcode.cli.waiting import patiently, wait_option
 from longcode.engine.jobs import LINK_DRIVERS, WORKER_DRIVERS, working
 from longcode.engine.local import LocalRunner
-from longcode.engine.wake import Wakes, background, listen
-from longcode.errors import ConfigurationError, Duplicate, StorageDown
+from longcode.errors import Duplicate, StorageDown
 from longcode.flow.identity import hash_secret, matches, new_secret
-from longcode.flow.jobs import WEBHOOKS
 from longcode.settings import Settings
 from longcode.store.migrate import migrate as migrate_database
 from longcode.web.app import application
@@ -148,14 +144,6 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def shared_settings() -> Settings:
-    """The settings of a process that shares its database with others. Raises ConfigurationError."""
-    settings = settings_with(None)
-    if is_embedded(settings):
-        raise ConfigurationError(["LONGCODE_DATABASE_URL: serve, worker and link need PostgreSQL; use `longcode up`"])
-    return settings
-
-
 @click.command()
 @click.option("--host", default="127.0.0.1", show_default=True)
 @click.option("--port", default=8080, show_default=True, type=click.IntRange(0, 65535))
@@ -176,68 +164,6 @@ def serve(host: str, port: int, workers: int, wait_seconds: int) -> None:
     alone.run()
     if not alone.started:
         raise SystemExit(NOT_STARTED)
-
-
-@click.command()
-@wait_option
-def worker(wait_seconds: int) -> None:
-    """Run the background jobs, on PostgreSQL."""
-    settings = shared_settings()
-    log.configure(settings.log_level)
-    run(_worker(settings, wait_seconds))
-
-
-@click.command()
-@click.option("--carrier", "carriers", multiple=True, metavar="NAME", help="Only this carrier; may be repeated.")
-@wait_option
-def link(carriers: tuple[str, ...], wait_seconds: int) -> None:
-    """Hold the SMPP binds and send through them, on PostgreSQL."""
-    settings = shared_settings()
-    log.configure(settings.log_level)
-    run(_link(settings, frozenset(carriers), wait_seconds))
-
-
-async def _worker(settings: Settings, wait_seconds: int) -> None:
-    await check_schema(settings, wait_seconds)
-    await _work(settings, "Longcode works", drivers=WORKER_DRIVERS)
-
-
-async def _link(settings: Settings, names: frozenset[str], wait_seconds: int) -> None:
-    await check_schema(settings, wait_seconds)
-    async with running(settings) as product:
-        known = {carrier.name for carrier in (await product.catalog.now()).carriers.values()}
-    unknown = sorted(names - known)
-    if unknown:
-        raise ConfigurationError([f"there is no carrier {name}" for name in unknown])
-    await _work(settings, "Longcode links", drivers=LINK_DRIVERS, names=names or None)
-
-
-async def _work(
-    settings: Settings, greeting: str, *, drivers: frozenset[str], names: frozenset[str] | None = None
-) -> None:
-    """Run jobs until a signal says stop; woken by the kicks of other processes where there is Redis."""
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    runner = LocalRunner()
-    wakes = Wakes()
-    talking = []
-    if settings.redis_url is not None:
-        talking = [listen(settings.redis_url, runner.kick), wakes.publish(settings.redis_url)]
-
-    def kick(job: str) -> None:
-        runner.kick(job)
-        if job == WEBHOOKS and drivers == LINK_DRIVERS:
-            wakes.kick(job)  # a worker delivers them
-
-    async with (
-        running(settings, kick=kick) as product,
-        working(product, runner, drivers=drivers, names=names),
-        background(*talking),
-    ):
-        click.echo(greeting, err=True)
-        await stop.wait()
 
 
 @click.command()

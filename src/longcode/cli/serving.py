@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 from longcode import log
 from longcode.bootstrap import running
-from longcode.engine.wake import Wakes, background
+from longcode.engine.kicks import forwarding
 from longcode.settings import load
 from longcode.web.app import Lifespan, application
 from longcode.wire.door import ASGIApp
@@ -20,12 +20,8 @@ def create() -> Lifespan:
 
     @asynccontextmanager
     async def build() -> AsyncIterator[ASGIApp]:
-        if settings.redis_url is None:
-            async with running(settings) as product:
-                yield application(product)
-            return
-        wakes = Wakes()
-        async with background(wakes.publish(settings.redis_url)), running(settings, kick=wakes.kick) as product:
+        async with forwarding(settings) as forward, running(settings, kick=forward.kick) as product:
+            forward.know(product.catalog)
             yield application(product)
 
     return Lifespan(build)

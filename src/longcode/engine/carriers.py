@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import math
 import os
 import socket
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from random import random
@@ -23,6 +26,9 @@ from longcode.store.carrier_status import CarrierStatusStore
 from longcode.store.catalog import CarrierRow
 from longcode.store.simulator import SimulatorLedger
 from longcode.vault import unsealed
+
+# Longer than the period of the job `carriers`, so that a process that runs it itself attends no oftener.
+REFRESH_SECONDS = 2.0
 
 
 class CarrierDrivers:
@@ -47,6 +53,8 @@ class CarrierDrivers:
         self._names = names
         self._open: dict[int, tuple[CarrierRow, Driver]] = {}
         self._refused: dict[int, CarrierRow] = {}
+        self._attending = asyncio.Lock()
+        self._attended_at = -math.inf
         self._status = CarrierStatusStore(product.database)
         self._process = f"{socket.gethostname()}:{os.getpid()}"
         self._log = log.get("carriers")
@@ -69,6 +77,17 @@ class CarrierDrivers:
 
         A paused carrier stays connected: its receipts still come.
         """
+        async with self._attending:
+            served = await self._attend()
+            self._attended_at = time.monotonic()
+        return served
+
+    async def refresh(self) -> None:
+        """Attend, unless that was a moment ago: the job `carriers` may run in other processes only."""
+        if time.monotonic() - self._attended_at > REFRESH_SECONDS:
+            await self.attend()
+
+    async def _attend(self) -> list[int]:
         carriers = (await self._product.catalog.now()).carriers
         for carrier_id in [known for known in self._open if known not in carriers]:
             _, driver = self._open.pop(carrier_id)

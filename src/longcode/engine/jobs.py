@@ -97,6 +97,7 @@ class Jobs:
         return None
 
     async def _run_dispatch(self, carrier_id: str) -> float | None:
+        await self._carriers.refresh()
         return await self._dispatch.drain(int(carrier_id))
 
     async def _run_simulator(self, _argument: str) -> float | None:

@@ -26,6 +26,23 @@ class Work:
     period_seconds: float
 
 
+async def run_once(job: str, work: Work) -> float:
+    """Run a job, `kind argument`, once; the seconds until it is to run again.
+
+    The only place that catches everything, because a job must not end with its fault.
+    """
+    logger = log.get("runner")
+    try:
+        wanted = await work.run(job.partition(" ")[2])
+    except Unavailable as error:
+        logger.warning("job waits", job=job, error=str(error))
+        return FAILURE_PAUSE_SECONDS
+    except Exception as error:
+        logger.error("job failed", job=job, exc_info=error)
+        return FAILURE_PAUSE_SECONDS
+    return work.period_seconds if wanted is None else min(wanted, work.period_seconds)
+
+
 class LocalRunner:
     """Runs jobs by name: `kind argument`. Kicks of a job that has not started yet fall together.
 
@@ -38,7 +55,6 @@ class LocalRunner:
         self._kicked: dict[str, asyncio.Event] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._running: set[str] = set()
-        self._log = log.get("runner")
 
     def start(self, kinds: Mapping[str, Work], jobs: tuple[str, ...]) -> None:
         """Run `jobs` from now on; others begin with their first kick."""
@@ -67,26 +83,13 @@ class LocalRunner:
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
 
     async def _loop(self, job: str, work: Work, kicked: asyncio.Event) -> None:
-        argument = job.partition(" ")[2]
         while self._kinds:
             kicked.clear()
             self._running.add(job)
-            pause = await self._run(job, work, argument)
+            pause = await run_once(job, work)
             self._running.discard(job)
             if not self._kinds:
                 return
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(pause):
                     await kicked.wait()
-
-    async def _run(self, job: str, work: Work, argument: str) -> float:
-        """One run; the only place that catches everything, because a job must not end with its fault."""
-        try:
-            wanted = await work.run(argument)
-        except Unavailable as error:
-            self._log.warning("job waits", job=job, error=str(error))
-            return FAILURE_PAUSE_SECONDS
-        except Exception as error:
-            self._log.error("job failed", job=job, exc_info=error)
-            return FAILURE_PAUSE_SECONDS
-        return work.period_seconds if wanted is None else min(wanted, work.period_seconds)
