@@ -115,7 +115,8 @@ async def running(settings: Settings, *, kick: Kick = ignore_kick, clock: Clock 
         expiring = open_expiring(settings, database, clock)
         stack.push_async_callback(expiring.close)
         catalog_store = CatalogStore(database, clock)
-        catalog = CatalogCache(catalog_store)
+        words = WordStore(database)
+        catalog = CatalogCache(catalog_store, words)
         intake_store = IntakeStore(database)
         stops = Stops(
             expiring=expiring,
@@ -128,6 +129,13 @@ async def running(settings: Settings, *, kick: Kick = ignore_kick, clock: Clock 
             store=intake_store, expiring=expiring, stops=stops, catalog=catalog, clock=clock, kick=kick
         )
         intake = Intake(settlement, limit=settings.intake_limit)
+        accept = Accept(
+            intake=intake,
+            store=intake_store,
+            clock=clock,
+            mint_id=mint_id,
+            anonymous_sends=settings.anonymous_sends,
+        )
         accounts = AccountStore(database, clock)
         verifier = Verifier(accounts, now=time.monotonic)
         stack.callback(verifier.close)
@@ -147,24 +155,22 @@ async def running(settings: Settings, *, kick: Kick = ignore_kick, clock: Clock 
             conversations=ConversationStore(database),
             mailbox_store=MailboxStore(database, clock),
             opt_outs=OptOutStore(database, clock),
-            words=WordStore(database),
+            words=words,
             webhooks=WebhookStore(database, clock),
             webhook_queue=WebhookQueue(database, clock, mint_id),
             verifier=verifier,
             intake=intake,
-            accept=Accept(
-                intake=intake,
-                store=intake_store,
-                clock=clock,
-                mint_id=mint_id,
-                anonymous_sends=settings.anonymous_sends,
-            ),
+            accept=accept,
             inbound=Inbound(intake=intake, clock=clock, mint_id=mint_id),
             receipts=Receipts(ReceiptStore(database, clock, mint_id), StrayStore(database, clock), clock),
             outbox=OutboxStore(database, clock),
             stops=stops,
             arrivals=Arrivals(
-                intake=intake, store=ArrivalStore(database, clock, mint_id), clock=clock, mint_id=mint_id
+                intake=intake,
+                store=ArrivalStore(database, clock, mint_id),
+                clock=clock,
+                mint_id=mint_id,
+                compose=accept.compose,
             ),
             mailbox=Mailbox(intake=intake, distinct_clock=DistinctClock(clock), mint_id=mint_id),
         )

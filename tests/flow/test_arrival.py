@@ -19,7 +19,7 @@ from longcode.domain.account import Account
 from longcode.domain.clock import mint_id
 from longcode.domain.message import Direction, Message, Status
 from longcode.encoding.segments import Encoding
-from longcode.errors import IntakeFull, OptedOut, StorageDown
+from longcode.errors import IntakeFull, StorageDown
 from longcode.flow.accept import SenderRule
 from longcode.flow.arrival import PARTS_KNOWN, PARTS_TIMEOUT, REPEATED_WITHIN, Arrivals
 from longcode.store.arrivals import DELIVERIES, ArrivalStore, Finished
@@ -85,7 +85,13 @@ class BreakingStore(ArrivalStore):
 
 def arrivals_of(world: World, broken: str = "") -> Arrivals:
     """Arrivals as one more process has them."""
-    return Arrivals(intake=world.intake, store=BreakingStore(world, broken), clock=world.clock, mint_id=mint_id)
+    return Arrivals(
+        intake=world.intake,
+        store=BreakingStore(world, broken),
+        clock=world.clock,
+        mint_id=mint_id,
+        compose=world.accept.compose,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +111,9 @@ class Desk:
         await self.arrivals.sweep()
 
     async def messages(self) -> list[Message]:
-        """All messages, in the order of their arrival."""
-        ids = sorted(row.id for row in await self.world.rows("message"))
+        """All messages that came in, in the order of their arrival."""
+        rows = await self.world.rows("message")
+        ids = sorted(row.id for row in rows if row.direction == Direction.INBOUND)
         stored = await self.world.store.messages(ids)
         return [stored[id_] for id_ in ids]
 
@@ -420,59 +427,18 @@ async def test_a_partial_message_is_marked_though_a_crash_came_between(desk: Des
 
 
 async def test_a_batch_fails_as_a_whole_and_keeps_what_it_could(desk: Desk) -> None:
-    desk.world.expiring.down = True
     batch = [sms("STOP"), sms("Hello"), *cut("one ", "two")]
     with pytest.raises(StorageDown):
-        await desk.take(*batch)
-    assert sorted(await desk.texts()) == [("Hello", None), ("one two", None)]
-    desk.world.expiring.down = False
+        await arrivals_of(desk.world, "before keep").take(batch)
+    assert sorted(await desk.texts()) == [("Hello", None), ("STOP", None)]
     await desk.take(*batch)
     assert sorted(await desk.texts()) == [("Hello", None), ("STOP", None), ("one two", None)]
-
-
-async def test_a_stop_in_parts_waits_for_the_expiring_state(desk: Desk) -> None:
-    desk.world.expiring.down = True
-    parts = cut("ST", "OP")
-    with pytest.raises(StorageDown):
-        await desk.take(*parts)
-    await desk.arrivals.sweep()
-    assert await desk.texts() == []
-    desk.world.expiring.down = False
-    await desk.arrivals.sweep()
-    await desk.take(*parts)
-    assert await desk.texts() == [("STOP", None)]
-    assert await desk.world.count("stop_request") == 1
 
 
 async def test_a_full_intake_makes_the_carrier_deliver_again(database_url: str) -> None:
     async with open_world(database_url, intake_limit=0) as world:
         with pytest.raises(IntakeFull):
             await arrivals_of(world).take([sms()])
-
-
-@pytest.mark.parametrize("text", ["STOP", "STOP\r\n"], ids=repr)
-async def test_a_stop_keeps_the_number_from_writing_to_its_sender(desk: Desk, text: str) -> None:
-    await desk.take(sms(text))
-    (request,) = await desk.world.rows("stop_request")
-    assert (request.account_id, request.sender, request.recipient) == (desk.account.id, OURS, SOMEBODY)
-    answer = send(desk.account, sender=OURS, sender_rule=SenderRule.VERBATIM_NUMBER, recipient=f"+{SOMEBODY}")
-    with pytest.raises(OptedOut):
-        await desk.world.accept.send(answer)
-
-
-async def test_other_words_stop_nothing(desk: Desk) -> None:
-    await desk.take(sms("stop"), sms("Please STOP"))
-    assert await desk.world.count("stop_request") == 0
-
-
-async def test_a_second_stop_of_the_same_words_stops_again(desk: Desk) -> None:
-    delivery = sms("STOP")
-    await desk.take(delivery)
-    await desk.sweep_after(timedelta(hours=5))
-    await desk.take(delivery)
-    answer = send(desk.account, sender=OURS, sender_rule=SenderRule.VERBATIM_NUMBER, recipient=SOMEBODY)
-    with pytest.raises(OptedOut):
-        await desk.world.accept.send(answer)
 
 
 async def test_what_nobody_owns_is_kept_for_the_operator(desk: Desk) -> None:
@@ -489,7 +455,7 @@ async def test_what_nobody_owns_is_kept_for_the_operator(desk: Desk) -> None:
         (CARRIER, SOMEBODY, NOBODYS, "one ", True),
     ]
     assert await desk.messages() == []
-    assert await desk.world.count("stop_request") == 0
+    assert [await desk.world.count(table) for table in ("opt_out_event", "inbound_word")] == [0, 0]
 
 
 async def test_a_number_in_a_tenants_inventory_gets_nothing(desk: Desk) -> None:

@@ -36,6 +36,7 @@ def sweep(world: World) -> Sweep:
             store=ArrivalStore(world.database, world.clock, mint_id),
             clock=world.clock,
             mint_id=mint_id,
+            compose=world.accept.compose,
         ),
         receipts=Receipts(
             ReceiptStore(world.database, world.clock, mint_id), StrayStore(world.database, world.clock), world.clock

@@ -238,7 +238,7 @@ async def open_world(
     expiring = BreakableExpiring(real)
     kicked: list[str] = []
     catalog_store = CatalogStore(database, clock)
-    catalog = CatalogCache(catalog_store)
+    catalog = CatalogCache(catalog_store, WordStore(database))
     stops = Stops(
         expiring=expiring,
         ledger=store,

@@ -17,6 +17,7 @@ from longcode.store.catalog import CarrierRow, CatalogStore, PaceRow, RouteRow
 from longcode.store.database import Database
 from longcode.store.intake import IntakeStore
 from longcode.store.outbox import Conclusion, OutboxStore
+from longcode.store.words import WordStore
 from tests.store.test_timeline import new
 
 
@@ -59,7 +60,7 @@ async def test_what_was_added_is_loaded(store: CountingStore, database: Database
 
 async def test_a_pace_is_set_changed_and_removed(store: CountingStore, database: Database) -> None:
     account = await AccountStore(database, utc_now).create("acme", "")
-    cache = CatalogCache(store)
+    cache = CatalogCache(store, WordStore(database))
     await store.set_pace(account.id, "", 10)
     await store.set_pace(account.id, "MyCorp", 0.5)
     assert (await cache.now()).paces == {(account.id, ""): 10, (account.id, "MyCorp"): 0.5}
@@ -81,8 +82,8 @@ async def test_names_of_carriers_are_taken_once_and_must_exist(store: CountingSt
     assert await store.version() == before
 
 
-async def test_a_cache_reads_again_only_what_moved_on(store: CountingStore) -> None:
-    cache = CatalogCache(store)
+async def test_a_cache_reads_again_only_what_moved_on(store: CountingStore, database: Database) -> None:
+    cache = CatalogCache(store, WordStore(database))
     await store.add_carrier("sim", "simulator", {})
     for _ in range(3):
         catalog = await cache.now()
@@ -158,7 +159,7 @@ async def test_a_carrier_is_removed_once_nothing_leads_to_it_and_nothing_waits_f
         await store.remove_carrier("north")
     await OutboxStore(database, utc_now).conclude([Conclusion(message_id=waiting.message.id)])
     await store.remove_carrier("north")
-    assert (await CatalogCache(store).now()).carriers == {}
+    assert (await CatalogCache(store, WordStore(database)).now()).carriers == {}
     assert await status.processes(carrier_id) == []
     with pytest.raises(NotFound):
         await store.remove_carrier("north")

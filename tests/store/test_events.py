@@ -126,6 +126,7 @@ async def take_from_carrier(desk: Desk) -> None:
         store=ArrivalStore(desk.world.database, utc_now, mint_id),
         clock=utc_now,
         mint_id=mint_id,
+        compose=desk.world.accept.compose,
     )
     sms = InboundSms(carrier_id=desk.carrier_id, fingerprint=b"1", sender=STRANGER, recipient=OURS, text="Hi")
     await arrivals.take([sms])

@@ -5,7 +5,7 @@ What may be refused, and in which order, is the body of `_judge`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import Enum
 from functools import partial
@@ -20,12 +20,15 @@ from longcode.expiring.port import Pair, Question
 from longcode.flow.catalog import Catalog
 from longcode.flow.intake import Intake
 from longcode.flow.keywords import is_stop_request
+from longcode.flow.sequel import sequel_of
 from longcode.flow.settlement import Entered, Entry, Judged
 from longcode.store.intake import IntakeStore, Known, Lookups, NewMessage, Owner
 
 VALIDITY = timedelta(days=1)
 NORMAL_PRIORITY = 5
 LOWEST_PRIORITY = 9
+# Somebody waits for an answer.
+REPLY_PRIORITY = 1
 
 
 class SenderRule(Enum):
@@ -49,6 +52,8 @@ class Send:
     answered without the expiring state.
     priority: 0 goes first, LOWEST_PRIORITY last. due_at: not before that; None, or past: now.
     validity: from due_at on; a message that no carrier took by its end fails.
+    keywords: where it is delivered on this server, it acts there as a message from a carrier does: its words count
+    for the ledger and are answered, and its number's route is taken.
     Raises InvalidField for a priority, a due_at without zone or a validity that cannot be.
     """
 
@@ -65,6 +70,7 @@ class Send:
     priority: int = NORMAL_PRIORITY
     due_at: datetime | None = None
     validity: timedelta = VALIDITY
+    keywords: bool = False
 
     def __post_init__(self) -> None:
         if not 0 <= self.priority <= LOWEST_PRIORITY:
@@ -137,10 +143,33 @@ class Accept:
         else:
             messages = (self._queue(send, catalog),)
         marks: tuple[Pair, ...] = ()
-        if refused is None and peer is not None and is_stop_request(send.text):
+        if peer is not None and send.keywords:
+            messages = self._with_sequel(messages, known, catalog)
+        elif refused is None and peer is not None and is_stop_request(send.text):
             marks = (Pair(peer.account_id, recipient, sender),)
         question = Question(ask=_pair(send), count=send.counted and refused is None, marks=marks)
         return Judged(messages=messages, refused=refused, question=question, needs_expiring=send.counted or bool(marks))
+
+    def compose(
+        self, *, account_id: int, sender: str, recipient: str, text: str, known: Known, catalog: Catalog
+    ) -> tuple[NewMessage, ...]:
+        """A message of an account's own number, to be stored by who asked for it; see Compose."""
+        send = Send(
+            account=Account(account_id, catalog.words.name_of(account_id)),
+            sender=sender,
+            recipient=recipient,
+            text=text,
+            sender_rule=SenderRule.VERBATIM_NUMBER,
+            priority=REPLY_PRIORITY,
+        )
+        peer = known.owners.get(canonical(recipient))
+        return (self._queue(send, catalog),) if peer is None else self._deliver_on_net(send, peer)
+
+    def _with_sequel(self, messages: tuple[NewMessage, ...], known: Known, catalog: Catalog) -> tuple[NewMessage, ...]:
+        """Messages that were delivered on this server; with the last, which came in, what follows from it."""
+        *others, arrived = messages
+        sequel = sequel_of(arrived.message, known, catalog, self.compose)
+        return (*others, replace(arrived, sequel=sequel))
 
     def _simulator_only(self, send: Send) -> bool:
         return send.account.anonymous and not self._anonymous_sends
@@ -173,7 +202,7 @@ class Accept:
         One row where both are of one account, else one for each account.
         """
         message = self._message(send, Status.DELIVERED)
-        stop = is_stop_request(send.text)
+        stop = is_stop_request(send.text) and not send.keywords
         if peer.account_id == send.account.id:
             boxed = NewMessage(message=message, call_id=message.id, boxed_at=message.created_at, stop=stop)
             return (boxed,)
@@ -267,7 +296,7 @@ def _ask(send: Send, lookups: Lookups) -> None:
     lookups.parties.add((account_id, canonical(send.sender), recipient))
     if send.sender_rule is SenderRule.SENDER_ID:
         lookups.sender_ids.add((account_id, send.sender))
-    else:
+    if send.sender_rule is not SenderRule.SENDER_ID or send.keywords:
         lookups.numbers.add(canonical(send.sender))
 
 

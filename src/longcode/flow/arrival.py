@@ -24,10 +24,9 @@ from longcode.domain.phone import canonical
 from longcode.encoding import gsm7, segments
 from longcode.encoding.segments import Encoding
 from longcode.errors import NotOwned, Unavailable
-from longcode.expiring.port import Pair, Question
 from longcode.flow.catalog import Catalog
 from longcode.flow.intake import Intake
-from longcode.flow.keywords import is_stop_request
+from longcode.flow.sequel import Compose, sequel_of
 from longcode.flow.settlement import Entry, Judged
 from longcode.store.arrivals import DELIVERIES, PARTIAL, ArrivalStore, Finished, Unowned
 from longcode.store.intake import Known, Lookups, NewMessage, Owner
@@ -63,19 +62,20 @@ class _Arrived:
 class Arrivals:
     """Takes in what carriers deliver."""
 
-    def __init__(self, *, intake: Intake, store: ArrivalStore, clock: Clock, mint_id: MintId) -> None:
+    def __init__(self, *, intake: Intake, store: ArrivalStore, clock: Clock, mint_id: MintId, compose: Compose) -> None:
         self._intake = intake
         self._store = store
         self._clock = clock
         self._distinct_clock = DistinctClock(clock)
         self._mint_id = mint_id
+        self._compose = compose
         self._log = log.get("arrivals")
 
     async def take(self, batch: Sequence[InboundSms]) -> None:
         """Make deliveries durable, each once. Those that are whole are messages when this returns.
 
         Raises IntakeFull or StorageDown where any of them is not: the carrier must deliver again, which repeats
-        none of the others. A STOP is not taken while the expiring state is down.
+        none of the others.
         """
         clean = [replace(sms, sender=_readable(sms.sender), recipient=_readable(sms.recipient)) for sms in batch]
         parts = [sms for sms in clean if _is_part(sms)]
@@ -87,7 +87,7 @@ class Arrivals:
     async def sweep(self) -> None:
         """Deliver the sets whose time is over and those that a crash left undelivered; forget old deliveries.
 
-        Raises StorageDown where the database does not answer. What only waits for the expiring state stays.
+        Raises StorageDown where the database does not answer. What the intake does not take now stays.
         """
         now = self._clock()
         await self._store.close_overdue(now - PARTS_TIMEOUT, SWEEP_LIMIT)
@@ -141,17 +141,14 @@ class Arrivals:
             await self._keep_unowned(arrived)
             return None
 
-    def _judge(self, arrived: _Arrived, known: Known, _catalog: Catalog) -> Judged:
+    def _judge(self, arrived: _Arrived, known: Known, catalog: Catalog) -> Judged:
         owner = known.owners.get(canonical(arrived.recipient))
         if owner is None:
             return Judged(refused_first=NotOwned("nobody owns this number"))
         message = self._message(arrived, owner)
-        stop = is_stop_request(message.text)
-        new = NewMessage(message=message, call_id=message.id, boxed_at=self._distinct_clock(), stop=stop)
-        if not stop:
-            return Judged(messages=(new,))
-        pair = Pair(owner.account_id, canonical(message.recipient), canonical(message.sender))
-        return Judged(messages=(new,), question=Question(marks=(pair,)), needs_expiring=True)
+        sequel = sequel_of(message, known, catalog, self._compose)
+        new = NewMessage(message=message, call_id=message.id, boxed_at=self._distinct_clock(), sequel=sequel)
+        return Judged(messages=(new,))
 
     def _message(self, arrived: _Arrived, owner: Owner) -> Message:
         encoding = segments.choose(arrived.text)
@@ -198,7 +195,7 @@ class Arrivals:
 
 
 def _ask(arrived: _Arrived, lookups: Lookups) -> None:
-    lookups.numbers.add(canonical(arrived.recipient))
+    lookups.numbers.update((canonical(arrived.recipient), canonical(arrived.sender)))
 
 
 def _is_part(sms: InboundSms) -> bool:

@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 
 from longcode.carriers.registry import SIMULATOR
 from longcode.domain.phone import digits_of
+from longcode.flow.words import Vocabulary
 from longcode.store.catalog import CarrierRow, CatalogStore, RouteRow
+from longcode.store.words import WordStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,12 +19,14 @@ class Catalog:
 
     routes are in the order in which they are tried: longest prefix, then highest priority.
     paces: segments a second by (account, sender), as PaceRow has them.
+    words: keywords, their answers and inbound routes.
     """
 
     version: int
     carriers: dict[int, CarrierRow]
     routes: tuple[RouteRow, ...]
     paces: Mapping[tuple[int, str], float] = field(default_factory=dict)
+    words: Vocabulary = field(default_factory=Vocabulary)
 
     def route(self, account_id: int, recipient: str, *, simulator_only: bool = False) -> int | None:
         """The carrier for a recipient, or None while no route fits."""
@@ -37,8 +41,9 @@ class Catalog:
 class CatalogCache:
     """The latest Catalog that this process has read."""
 
-    def __init__(self, store: CatalogStore) -> None:
+    def __init__(self, store: CatalogStore, words: WordStore) -> None:
         self._store = store
+        self._words = words
         self._latest = Catalog(-1, {}, ())
         self._loading = asyncio.Lock()
 
@@ -67,4 +72,5 @@ class CatalogCache:
             {carrier.id: carrier for carrier in carriers},
             tuple(ordered),
             {(pace.account_id, pace.sender): pace.segments_per_second for pace in paces},
+            Vocabulary(await self._words.load()),
         )

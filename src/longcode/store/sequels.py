@@ -25,13 +25,16 @@ if TYPE_CHECKING:
 REPLIES_AT_MOST: Final = 5
 REPLIES_WITHIN: Final = timedelta(hours=1)
 
+# The kind of an answer that is a number's own, and answers no keyword.
+ROUTE: Final = "route"
+
 # Said to whom has just opted out, or may have: the law and the carriers ask for it.
 DESPITE_OPT_OUT: Final = OPT_OUTS | {Meaning.HELP}
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An answer that nobody writes. kind: the meaning that it answers, or `route`. messages: as NewMessage has them."""
+    """An answer that nobody writes. kind: the meaning that it answers, or ROUTE. messages: as NewMessage has them."""
 
     kind: str
     messages: tuple[NewMessage, ...]

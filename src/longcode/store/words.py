@@ -10,7 +10,6 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Table, delete, select, text
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from longcode.domain.message import Message
 from longcode.domain.words import Meaning
@@ -26,6 +25,17 @@ _keyword: Final = schema.keyword.c
 _reply: Final = schema.keyword_reply.c
 _route: Final = schema.inbound_route.c
 _heard: Final = schema.inbound_word.c
+
+KEYWORD_COLUMNS: Final = (
+    _keyword.account_id,
+    _keyword.number,
+    _keyword.word,
+    _keyword.meaning,
+    _keyword.language,
+    _keyword.reply,
+)
+REPLY_COLUMNS: Final = (_reply.account_id, _reply.number, _reply.meaning, _reply.language, _reply.text)
+ROUTE_COLUMNS: Final = (_route.account_id, _route.number, _route.login, _route.reply)
 
 # Word by word as its index has it: a bound value would keep the index from being used.
 _DOUBTFUL: Final = text("inbound_word.meaning = 'doubtful'")
@@ -79,6 +89,16 @@ class HeardWord:
     word: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WordRows:
+    """Everything that all accounts set up, and their names by id."""
+
+    names: dict[int, str]
+    keywords: list[Keyword]
+    replies: list[KeywordReply]
+    routes: list[InboundRoute]
+
+
 class WordStore:
     """What accounts set up, and what was heard."""
 
@@ -98,16 +118,7 @@ class WordStore:
     async def keywords(self, account_id: int) -> list[Keyword]:
         """An account's own words, those of every number first."""
         query = (
-            select(
-                _keyword.account_id,
-                _keyword.number,
-                _keyword.word,
-                _keyword.meaning,
-                _keyword.language,
-                _keyword.reply,
-            )
-            .where(_keyword.account_id == account_id)
-            .order_by(_keyword.number, _keyword.word)
+            select(*KEYWORD_COLUMNS).where(_keyword.account_id == account_id).order_by(_keyword.number, _keyword.word)
         )
         async with self._database.read() as connection:
             return [_to_keyword(row) for row in (await connection.execute(query)).mappings()]
@@ -130,7 +141,7 @@ class WordStore:
     async def replies(self, account_id: int) -> list[KeywordReply]:
         """An account's own answers, those of every number first."""
         query = (
-            select(_reply.account_id, _reply.number, _reply.meaning, _reply.language, _reply.text)
+            select(*REPLY_COLUMNS)
             .where(_reply.account_id == account_id)
             .order_by(_reply.number, _reply.meaning, _reply.language)
         )
@@ -149,9 +160,7 @@ class WordStore:
 
     async def route(self, account_id: int, number: str) -> InboundRoute | None:
         """Where messages to a number go, if anything was said of it."""
-        query = select(_route.account_id, _route.number, _route.login, _route.reply).where(
-            _route.account_id == account_id, _route.number == number
-        )
+        query = select(*ROUTE_COLUMNS).where(_route.account_id == account_id, _route.number == number)
         async with self._database.read() as connection:
             row = (await connection.execute(query)).mappings().one_or_none()
         return None if row is None else InboundRoute(**row)
@@ -177,6 +186,21 @@ class WordStore:
         async with self._database.read() as connection:
             return [to_message(row._mapping) for row in await connection.execute(query)]
 
+    async def load(self) -> WordRows:
+        """All that all accounts set up."""
+        account = schema.account.c
+        async with self._database.read() as connection:
+            names = await connection.execute(select(account.id, account.name))
+            keywords = await connection.execute(select(*KEYWORD_COLUMNS))
+            replies = await connection.execute(select(*REPLY_COLUMNS))
+            routes = await connection.execute(select(*ROUTE_COLUMNS))
+            return WordRows(
+                names={row.id: row.name for row in names},
+                keywords=[_to_keyword(row) for row in keywords.mappings()],
+                replies=[_to_reply(row) for row in replies.mappings()],
+                routes=[InboundRoute(**row) for row in routes.mappings()],
+            )
+
     async def _set(self, table: Table, values: dict[str, Any], key: Sequence[str]) -> None:
         insert_ = sqlite_insert if self._database.is_sqlite else postgresql_insert
         new = insert_(table).values(values)
@@ -191,35 +215,6 @@ class WordStore:
             if gone.rowcount:
                 await bump_version(connection)
             return bool(gone.rowcount)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WordRows:
-    """Everything that all accounts set up, and their names by id."""
-
-    names: dict[int, str]
-    keywords: list[Keyword]
-    replies: list[KeywordReply]
-    routes: list[InboundRoute]
-
-
-async def read_words(connection: AsyncConnection) -> WordRows:
-    """All of it, as one transaction sees it."""
-    account = schema.account.c
-    names = await connection.execute(select(account.id, account.name))
-    keywords = await connection.execute(
-        select(_keyword.account_id, _keyword.number, _keyword.word, _keyword.meaning, _keyword.language, _keyword.reply)
-    )
-    replies = await connection.execute(
-        select(_reply.account_id, _reply.number, _reply.meaning, _reply.language, _reply.text)
-    )
-    routes = await connection.execute(select(_route.account_id, _route.number, _route.login, _route.reply))
-    return WordRows(
-        names={row.id: row.name for row in names},
-        keywords=[_to_keyword(row) for row in keywords.mappings()],
-        replies=[_to_reply(row) for row in replies.mappings()],
-        routes=[InboundRoute(**row) for row in routes.mappings()],
-    )
 
 
 def _values(record: object, *names: str) -> dict[str, Any]:
