@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmarks import accept, outbound, smpp_session
+from benchmarks import accept, outbound, smpp_session, webhooks
 
 
 def main() -> None:
@@ -13,6 +13,8 @@ def main() -> None:
     accept.run()
     print("\nSending over SMPP")
     outbound.run()
+    print("\nFrom the request to the customer's endpoint")
+    webhooks.run()
 
 
 if __name__ == "__main__":

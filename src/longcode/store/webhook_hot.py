@@ -38,7 +38,7 @@ WITH RECURSIVE line AS (
 )
 SELECT p.endpoint_id, p.tries, e.*, m.*
   FROM unhurried CROSS JOIN picked AS p CROSS JOIN LATERAL (
-       SELECT id AS event_id, type, message_id, error AS event_error, data, occurred_at
+       SELECT id AS event_id, type, message_id, error AS event_error, data::text, occurred_at
          FROM event WHERE id = p.event_id OFFSET 0) AS e
   LEFT JOIN LATERAL (
        SELECT id, account_id, direction, medium, sender, recipient, text, sent_at_seconds, status, client_reference,

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
+import msgspec
 from sqlalchemy import and_, delete, insert, or_, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -185,7 +186,7 @@ async def forget_waiting(database: Database, endpoint_id: int) -> None:
 
 def _to_due(row: Mapping[str, Any]) -> Due:
     data = row["data"]
-    opt_out = None if data is None else opt_out_change(data)
+    opt_out = None if data is None else opt_out_change(msgspec.json.decode(data))
     event = Event(
         id=row["event_id"],
         type=EventType(row["type"]),
