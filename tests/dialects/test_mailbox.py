@@ -14,12 +14,14 @@ import pytest
 from sqlalchemy import func, select
 
 from longcode.bootstrap import running
+from longcode.carriers.port import InboundSms
 from longcode.dialects.mailbox import explain
 from longcode.domain.timestamps import format_micro
 from longcode.errors import ForeignOrigin, IntakeFull, LongcodeError, NotAuthenticated, StorageDown
 from longcode.settings import load
 from longcode.store import schema
 from longcode.store.mailbox import PAGE_MESSAGES, Box, Range
+from longcode.store.words import InboundRoute
 from longcode.wire.errors import Fault
 from tests.app import Api, Caller
 from tests.calls import Reply
@@ -543,3 +545,23 @@ async def test_a_large_box_of_new_messages_is_fetched_whole(api: Api) -> None:
     found = await fetch_new(caller)
     assert sorted(texts(found), key=int) == [str(number) for number in range(count)]
     assert await fetch_new(caller) == []
+
+
+async def test_what_a_route_brings_from_a_number_is_fetched_and_deleted_like_any_message(api: Api) -> None:
+    caller = await couple(api)
+    number, phone = f"1202{caller.account_id:07}", "12025550188"
+    await api.product.numbers.assign(caller.account_id, number)
+    route = InboundRoute(account_id=caller.account_id, number=number, login="bob")
+    await api.product.words.set_route(route)
+    pair = {"sender": phone, "recipient": "bob"}
+    unknown = await caller.call("PUT", "/fetch_new_messages", json=pair)
+    assert error(unknown) == (400, f"unknown login {phone}")
+    sms = InboundSms(carrier_id=1, fingerprint=number.encode(), sender=phone, recipient=number, text="Hello")
+    await api.product.arrivals.take([sms])
+    (message,) = await fetch_new(caller, pair)
+    assert (message["sender"], message["recipient"], message["message"]) == (phone, "bob", "Hello")
+    assert texts(await fetch(caller, pair)) == ["Hello"]
+    assert error(await caller.call("PUT", "/fetch_new_messages", json={**pair, "recipient": "alice"}))[0] == 400
+    assert (await delete(caller, message["timestamp"], pair)).status == 201
+    shown = await caller.call("GET", f"/api/get-conversation/{number}")
+    assert [line["message_text"] for line in shown.json["messages"]] == ["Hello"]

@@ -15,6 +15,7 @@ import pytest
 from longcode.carriers.port import InboundSms
 from longcode.domain.account import Account
 from longcode.domain.clock import mint_id
+from longcode.domain.events import EventType
 from longcode.domain.message import Direction, Message, Status
 from longcode.domain.words import Meaning
 from longcode.errors import OptedOut, StorageDown
@@ -22,7 +23,9 @@ from longcode.flow.accept import REPLY_PRIORITY, SenderRule
 from longcode.flow.arrival import Arrivals
 from longcode.store.arrivals import ArrivalStore
 from longcode.store.sequels import REPLIES_AT_MOST, REPLIES_WITHIN
-from longcode.store.words import EVERY_NUMBER, InboundRoute, Keyword, KeywordReply
+from longcode.store.timeline import TimelineStore
+from longcode.store.webhooks import WebhookStore
+from longcode.store.words import EVERY_NUMBER, HeardWord, InboundRoute, Keyword, KeywordReply
 from tests.flow.world import HandClock, World, open_world, send
 
 OURS, OURS_TOO = "+1 (202) 555-0190", "12025550191"
@@ -243,9 +246,9 @@ async def test_what_may_be_meant_as_a_stop_is_flagged_and_changes_nothing(desk: 
     later = await desk.world.words.doubtful(desk.account.id, after=str(flagged[0].id), count=1)
     assert later == flagged[1:2]
     assert await desk.world.words.doubtful(desk.account.id + 1, count=9) == []
-    heard = await desk.world.words.heard(flagged[0].id)
-    assert heard is not None
-    assert (heard.meaning, heard.word) == (Meaning.DOUBTFUL, "")
+    history = await TimelineStore(desk.world.database).history(flagged[0].id)
+    assert history is not None
+    assert history.heard == HeardWord(Meaning.DOUBTFUL, "")
     assert [text for *_, text in await desk.replies()] == ["Thanks"]
 
 
@@ -302,6 +305,29 @@ async def test_a_number_may_answer_every_text_and_put_it_into_a_mailbox(desk: De
     assert not await desk.world.words.remove_route(desk.account.id, OURS_DIGITS)
     await desk.take(sms("Hello!", sender=BERT))
     assert await desk.replies() == []
+
+
+async def test_a_number_may_tell_one_endpoint_alone_of_its_messages(desk: Desk) -> None:
+    hooks = WebhookStore(desk.world.database, desk.clock)
+    one, two, deaf = [
+        await hooks.add(desk.account.id, "https://example.com/", types, secret="", allow_private=False)
+        for types in ([EventType.MESSAGE_RECEIVED], list(EventType), [EventType.MESSAGE_SENT])
+    ]
+    for number, webhook_id in ((OURS_DIGITS, one), (OURS_TOO, deaf)):
+        route = InboundRoute(account_id=desk.account.id, number=number, webhook_id=webhook_id)
+        await desk.world.words.set_route(route)
+    await desk.take(sms("Hello"), sms("HELP", sender=BERT))
+    queued = {(row.event_id, row.endpoint_id) for row in await desk.world.rows("webhook_queue")}
+    told = {row.id: row.type for row in await desk.world.rows("event")}
+    assert sorted((told[event_id], endpoint_id) for event_id, endpoint_id in queued) == [
+        ("message.queued", two),
+        ("message.received", one),
+        ("message.received", one),
+    ]
+    # An endpoint that does not hear of messages keeps nobody else from hearing of them.
+    await desk.take(sms("Hello", recipient=OURS_TOO))
+    assert sorted(row.endpoint_id for row in await desk.world.rows("webhook_queue"))[-2:] == [two, two]
+    assert await desk.world.count("webhook_queue") == 5
 
 
 async def test_without_a_route_the_answer_waits_for_one(database_url: str) -> None:

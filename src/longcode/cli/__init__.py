@@ -25,6 +25,7 @@ COMMANDS = {
     "sender": "accounts:sender",
     "apikey": "accounts:apikey",
     "optout": "optouts:optout",
+    "keyword": "keywords:keyword",
     "import": "numbers:import_",
     "carrier": "carriers:carrier",
     "route": "routes:route",

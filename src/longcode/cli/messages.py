@@ -246,6 +246,10 @@ def _shown(history: History, carrier: str | None, events: Sequence[Event]) -> di
         **_record(history.message, len(history.attempts)),
         "account": history.account,
         "carrier": carrier,
+        "keyword": None if history.heard is None else history.heard.word or None,
+        "meaning": None if history.heard is None else history.heard.meaning.value,
+        "answers": None if history.answers is None else str(history.answers),
+        "answer": None if history.answer is None else str(history.answer),
         "timeline": [{"at": format_milli(event.at), "event": event.event, "detail": event.detail} for event in events],
     }
 

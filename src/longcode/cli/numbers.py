@@ -10,6 +10,7 @@ from typing import BinaryIO, TextIO
 import click
 
 from longcode.bootstrap import Product
+from longcode.cli.inbound_routes import route_number
 from longcode.cli.listing import Listing, pages
 from longcode.cli.product import account_option, json_option, with_product
 from longcode.cli.session import data_option
@@ -22,6 +23,9 @@ from longcode.flow.plivo_import import bring_in
 @click.group()
 def number() -> None:
     """Numbers."""
+
+
+number.add_command(route_number)
 
 
 @number.command("add")

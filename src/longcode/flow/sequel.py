@@ -53,6 +53,7 @@ def sequel_of(inbound: Message, known: Known, catalog: Catalog, compose: Compose
         word="" if heard is None else heard.word,
         reply=reply,
         login=None if route is None else route.login,
+        webhook_id=None if route is None else route.webhook_id,
     )
 
 

@@ -15,6 +15,7 @@ from longcode.carriers.port import ReceiptStatus
 from longcode.domain.causes import why_failed, why_undelivered
 from longcode.domain.message import Direction, Medium, Status, is_final
 from longcode.domain.timestamps import format_milli
+from longcode.domain.words import Meaning
 from longcode.flow.outlook import Names, outlook
 from longcode.store.timeline import Ended, History, Reported, Tried
 
@@ -29,8 +30,8 @@ DIALECTS: Final = {
 class Event:
     """One line of a timeline.
 
-    event: accepted, queued, claimed, handed_over, answered, receipt, ended (where nothing can follow) or state,
-    which is the last one and says how it stands now.
+    event: accepted, keyword, queued, claimed, handed_over, answered, receipt, ended (where nothing can follow) or
+    state, which is the last one and says how it stands now.
     """
 
     at: datetime
@@ -45,6 +46,7 @@ def tell(history: History, names: Names, now: datetime, *, leads_to: int | None 
     """
     events = [
         _accepted(history),
+        *_heard(history),
         *_queued(history, names, leads_to),
         *_rounds(history, names),
         *(_answered(outcome, history, names) for outcome in history.outcomes),
@@ -79,9 +81,22 @@ def _origin(history: History) -> str:
     if history.key is not None:
         dialect, _, key = history.key.partition(":")
         return f"{origin} by {DIALECTS.get(dialect, dialect)} with key {key}"
+    if history.answers is not None:
+        return f"{origin} as the answer to message {history.answers}"
     if history.message.client_reference is not None:
         return f"{origin} with reference {history.message.client_reference}"
     return origin if history.message.direction is Direction.INBOUND else f"{origin} without an idempotency key"
+
+
+def _heard(history: History) -> Iterator[Event]:
+    at, heard = history.message.created_at, history.heard
+    answered = "" if history.answer is None else f"; answered by message {history.answer}"
+    if heard is not None and heard.meaning is Meaning.DOUBTFUL:
+        yield Event(at, "keyword", "may be meant as an opt-out; it changed nothing")
+    elif heard is not None:
+        yield Event(at, "keyword", f"{heard.word}, which means {heard.meaning.value.replace('_', '-')}{answered}")
+    elif answered:
+        yield Event(at, "keyword", f"none{answered}")
 
 
 def _queued(history: History, names: Names, leads_to: int | None) -> Iterator[Event]:

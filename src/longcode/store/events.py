@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-from sqlalchemy import BigInteger, ColumnElement, Text, cast, func, insert, literal, select, text
+from sqlalchemy import BigInteger, ColumnElement, Text, cast, delete, func, insert, literal, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from longcode.domain.clock import mint_id
@@ -16,6 +16,9 @@ from longcode.domain.events import OF_STATUS, EventType, OptOutChange
 from longcode.domain.message import Status
 from longcode.store import schema
 from longcode.store.database import NEWS
+
+# No transaction of the intake writes as many.
+MOST_EVENTS: Final = 2000
 
 _event: Final = schema.event.c
 _subscription: Final = schema.webhook_subscription.c
@@ -85,6 +88,25 @@ async def tell_moved(
         )
 
 
+async def tell_only(connection: AsyncConnection, account_id: int, message_id: UUID, endpoint_id: int) -> None:
+    """Let one endpoint alone hear of a message that came in by this transaction; all, where that one does not."""
+    queue = schema.webhook_queue.c
+    came = select(_event.id).where(
+        _event.account_id == account_id,
+        _event.xact >= _xact_floor(connection),
+        _event.message_id == message_id,
+        _event.type == EventType.MESSAGE_RECEIVED.value,
+    )
+    waiting = (
+        await connection.execute(select(queue.event_id, queue.endpoint_id).where(queue.event_id.in_(came)))
+    ).all()
+    if endpoint_id in {row.endpoint_id for row in waiting}:
+        ids = {row.event_id for row in waiting}
+        await connection.execute(
+            delete(schema.webhook_queue).where(queue.event_id.in_(ids), queue.endpoint_id != endpoint_id)
+        )
+
+
 async def listen(connection: AsyncConnection, account_id: int) -> None:
     """Let events of an account be written from now on; harmless when repeated."""
     table = schema.event_listener
@@ -113,6 +135,13 @@ def opt_out_change(data: Mapping[str, str | None]) -> OptOutChange:
         keyword=data.get("keyword"),
         message_id=None if message_id is None else UUID(message_id),
     )
+
+
+def _xact_floor(connection: AsyncConnection) -> ColumnElement[int]:
+    """No event of this transaction is below it."""
+    if connection.dialect.name == "sqlite":
+        return cast(text("coalesce((SELECT max(rowid) FROM event), 0)"), BigInteger) - MOST_EVENTS
+    return _xact(connection)
 
 
 def _xact(connection: AsyncConnection) -> ColumnElement[int]:

@@ -85,6 +85,11 @@ class MailboxStore:
         async with self._database.read() as connection:
             return set((await connection.execute(query)).scalars())
 
+    async def holds_any(self, box: Box) -> bool:
+        """Whether anything is in a box."""
+        async with self._database.read() as connection:
+            return (await connection.execute(select(_box.at).where(_in(box)).limit(1))).first() is not None
+
     async def fetch_new(self, box: Box, part: Range) -> list[Boxed]:
         """The first PAGE_MESSAGES of a part that nobody fetched yet, in order; fetched from now on.
 

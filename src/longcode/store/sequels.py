@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from longcode.domain.words import OPT_OUTS, Meaning
 from longcode.store import schema
+from longcode.store.events import tell_only
 from longcode.store.opt_outs import KEYWORD, OptOut, hold, is_opted_out, opt_in, opt_out
 
 if TYPE_CHECKING:
@@ -50,7 +51,8 @@ class Sequel:
     """What follows from one inbound message.
 
     number, party: whom it came to and whom from, in canonical form. meaning: None for a text that is no keyword.
-    reply: sent where the meaning changes anything, if it is one that changes. login: whose mailbox gets it too.
+    reply: sent where the meaning changes anything, if it is one that changes. login: whose mailbox gets it
+    too. webhook_id: the one endpoint that is told of it; None: every one.
     """
 
     number: str
@@ -59,6 +61,7 @@ class Sequel:
     word: str = ""
     reply: Reply | None = None
     login: str | None = None
+    webhook_id: int | None = None
 
 
 def replies_to(messages: Sequence[NewMessage]) -> list[NewMessage]:
@@ -84,6 +87,8 @@ async def carry_out(connection: AsyncConnection, messages: Sequence[NewMessage])
         assert sequel is not None
         await _note_word(connection, new, sequel)
         await _box(connection, new, sequel)
+        if sequel.webhook_id is not None:
+            await tell_only(connection, new.message.account_id, new.message.id, sequel.webhook_id)
         changed = await _change(connection, new, sequel)
         if changed and sequel.reply is not None and await _may_reply(connection, new, sequel, sequel.reply):
             await _note_reply(connection, new, sequel, sequel.reply)

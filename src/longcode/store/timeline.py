@@ -18,9 +18,10 @@ from longcode.domain.message import Direction, Message, Status
 from longcode.store import schema
 from longcode.store.database import Database
 from longcode.store.messages import COLUMNS, to_message
+from longcode.store.words import HeardWord, read_heard
 
 _message, _outbox, _attempt = schema.message.c, schema.outbox.c, schema.attempt.c
-_outcome, _receipt = schema.outcome.c, schema.receipt.c
+_outcome, _receipt, _reply = schema.outcome.c, schema.receipt.c, schema.auto_reply.c
 
 RECEIPT_COLUMNS: Final = (
     _receipt.id,
@@ -103,7 +104,8 @@ class History:
     """One message with all that is on record about it, each kind in the order of time.
 
     key: the idempotency key that brought it, with its dialect before the colon. queued: None once nothing
-    is to be sent any more.
+    is to be sent any more. heard: the keyword that it was, or nearly was. answers: the inbound message that it
+    answers, where nobody wrote it. answer: the message that answered it.
     """
 
     message: Message
@@ -114,6 +116,9 @@ class History:
     attempts: tuple[Tried, ...]
     outcomes: tuple[Ended, ...]
     receipts: tuple[Reported, ...]
+    heard: HeardWord | None = None
+    answers: UUID | None = None
+    answer: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +156,9 @@ class TimelineStore:
                 attempts=await _attempts(connection, message_id),
                 outcomes=await _outcomes(connection, message_id),
                 receipts=await _receipts(connection, message_id),
+                heard=await read_heard(connection, message_id),
+                answers=await connection.scalar(select(_reply.inbound_id).where(_reply.message_id == message_id)),
+                answer=await connection.scalar(select(_reply.message_id).where(_reply.inbound_id == message_id)),
             )
 
     async def page(

@@ -10,6 +10,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Table, delete, select, text
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from longcode.domain.message import Message
 from longcode.domain.words import Meaning
@@ -35,7 +36,7 @@ KEYWORD_COLUMNS: Final = (
     _keyword.reply,
 )
 REPLY_COLUMNS: Final = (_reply.account_id, _reply.number, _reply.meaning, _reply.language, _reply.text)
-ROUTE_COLUMNS: Final = (_route.account_id, _route.number, _route.login, _route.reply)
+ROUTE_COLUMNS: Final = (_route.account_id, _route.number, _route.login, _route.reply, _route.webhook_id)
 
 # Word by word as its index has it: a bound value would keep the index from being used.
 _DOUBTFUL: Final = text("inbound_word.meaning = 'doubtful'")
@@ -72,13 +73,15 @@ class KeywordReply:
 class InboundRoute:
     """Where messages to a number go besides its conversation.
 
-    login: whose mailbox gets them too. reply: what answers those that are no keyword.
+    login: whose mailbox gets them too. reply: what answers those that are no keyword. webhook_id: the one endpoint
+    that is told of them, instead of all of the account's.
     """
 
     account_id: int
     number: str
     login: str | None = None
     reply: str | None = None
+    webhook_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +154,9 @@ class WordStore:
     async def set_route(self, route: InboundRoute) -> None:
         """Let messages to a number go there; nowhere else than they did before there was a route."""
         await self._set(
-            schema.inbound_route, _values(route, "account_id", "number", "login", "reply"), ("account_id", "number")
+            schema.inbound_route,
+            _values(route, "account_id", "number", "login", "reply", "webhook_id"),
+            ("account_id", "number"),
         )
 
     async def remove_route(self, account_id: int, number: str) -> bool:
@@ -164,13 +169,6 @@ class WordStore:
         async with self._database.read() as connection:
             row = (await connection.execute(query)).mappings().one_or_none()
         return None if row is None else InboundRoute(**row)
-
-    async def heard(self, message_id: UUID) -> HeardWord | None:
-        """What an inbound message was taken for, if it was more than a text."""
-        query = select(_heard.meaning, _heard.word).where(_heard.message_id == message_id)
-        async with self._database.read() as connection:
-            row = (await connection.execute(query)).one_or_none()
-        return None if row is None else HeardWord(Meaning(row.meaning), row.word)
 
     async def doubtful(self, account_id: int, *, after: str = "", count: int) -> list[Message]:
         """Inbound messages that may be meant as an opt-out, the oldest first. after: the last one's id, as text."""
@@ -215,6 +213,13 @@ class WordStore:
             if gone.rowcount:
                 await bump_version(connection)
             return bool(gone.rowcount)
+
+
+async def read_heard(connection: AsyncConnection, message_id: UUID) -> HeardWord | None:
+    """What an inbound message was taken for, if it was more than a text."""
+    query = select(_heard.meaning, _heard.word).where(_heard.message_id == message_id)
+    row = (await connection.execute(query)).one_or_none()
+    return None if row is None else HeardWord(Meaning(row.meaning), row.word)
 
 
 def _values(record: object, *names: str) -> dict[str, Any]:

@@ -69,6 +69,7 @@ inbound_route = Table(
     Column("number", Text, primary_key=True),  # its digits
     Column("login", Text),
     Column("reply", Text),
+    Column("webhook_id", BigInteger),
 )
 
 # Append-only: the keyword that an inbound message was, or nearly was (doubtful).

@@ -127,6 +127,7 @@ def upgrade() -> None:
         sa.Column("number", sa.Text(), nullable=False),
         sa.Column("login", sa.Text(), nullable=True),
         sa.Column("reply", sa.Text(), nullable=True),
+        sa.Column("webhook_id", sa.BigInteger(), nullable=True),
         sa.ForeignKeyConstraint(["account_id"], ["account.id"], name=op.f("fk_inbound_route_account_id")),
         sa.PrimaryKeyConstraint("account_id", "number", name=op.f("pk_inbound_route")),
     )
