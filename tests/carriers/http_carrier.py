@@ -45,12 +45,16 @@ Answer = Callable[[Taken], Reply]
 
 @dataclass(eq=False)
 class HttpCarrier:
-    """The carrier. answer: what it says to a request. most: how many it had at once."""
+    """The carrier. answer: what it says to a request. most: how many it had at once.
+
+    connections: how many were made; open_connections: those that are still open and have asked something.
+    """
 
     answer: Answer
     log: list[Taken] = field(default_factory=list)
     port: int = 0
     connections: int = 0
+    open_connections: set[asyncio.BaseTransport] = field(default_factory=set)
     at_once: int = 0
     most: int = 0
     released: asyncio.Event = field(default_factory=asyncio.Event)
@@ -60,6 +64,11 @@ class HttpCarrier:
         return f"http://127.0.0.1:{self.port}"
 
     async def _serve(self, request: web.BaseRequest) -> web.StreamResponse:
+        assert request.transport is not None
+        self.open_connections = {one for one in self.open_connections if not one.is_closing()}
+        if request.transport not in self.open_connections:
+            self.connections += 1
+            self.open_connections.add(request.transport)
         self.at_once += 1
         self.most = max(self.most, self.at_once)
         try:

@@ -83,7 +83,7 @@ ANSWERS = [
     AnswerCase(
         "no name for it",
         HttpReply(202, b'{"message_uuid":[]}'),
-        Unconfirmed("The carrier answered 202 without a message_uuid."),
+        Unconfirmed("The carrier answered 202 without a reference."),
     ),
     AnswerCase(
         "refused", HttpReply(400, b'{"error":"src is wrong"}'), Rejected("refused_by_carrier", "400: src is wrong")

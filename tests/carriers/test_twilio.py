@@ -141,7 +141,7 @@ ANSWERS = [
         "somebody between us", HttpReply(503, b""), Unconfirmed("The carrier answered 503, which proves nothing.")
     ),
     AnswerCase("a fault", HttpReply(500, b""), Unconfirmed("The carrier answered 500, which proves nothing.")),
-    AnswerCase("no sid", HttpReply(201, b'{"sid":null}'), Unconfirmed("The carrier answered 201 without a sid.")),
+    AnswerCase("no sid", HttpReply(201, b'{"sid":null}'), Unconfirmed("The carrier answered 201 without a reference.")),
     AnswerCase("elsewhere", HttpReply(307, b""), Unconfirmed("The carrier answered 307, which proves nothing.")),
 ]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
 import time
 from contextlib import closing
@@ -188,6 +189,51 @@ def test_a_carrier_is_tried_and_what_failed_is_said(operator: Operator) -> None:
     refused = operator.run("carrier", "test", "nobody", status=1)
     assert refused == f"✗ refused: nothing listens on 127.0.0.1:{port}, or a firewall turns us away\n"
     assert operator.run("carrier", "test", "simulator") == "✓ the simulator needs no connection\n"
+
+
+TWILIO = ("account_sid=AC" + "0" * 32, "auth_token=top=secret")
+
+
+def test_an_http_carrier_is_shown_with_the_addresses_for_its_callbacks(operator: Operator) -> None:
+    operator.run("carrier", "add", "my twilio", "--driver", "twilio", *TWILIO)
+    printed = operator.run("carrier", "show", "my twilio")
+    assert re.search(r"status callbacks +/carriers/my%20twilio/status\n", printed)
+    assert "LONGCODE_PUBLIC_URL" in printed
+    assert re.search("setting auth_token +•••\n", printed)
+    operator.run("carrier", "set", "my twilio", "callbacks=https://sms.example/")
+    [shown] = operator.lines("carrier", "show", "my twilio")
+    assert shown["callbacks"] == {
+        "status": "https://sms.example/carriers/my%20twilio/status",
+        "inbound": "https://sms.example/carriers/my%20twilio/inbound",
+    }
+    assert SEALED.encode() not in b"".join(path.read_bytes() for path in operator.data.iterdir())
+    assert [line["callbacks"] for line in operator.lines("carrier", "show", "north")] == [{}]
+
+
+def test_a_template_that_could_never_work_is_refused_when_it_is_made(operator: Operator) -> None:
+    args = ("url=https://{{text}}.example/", "body={{colour}}", "reference=regex:(", "receipt_status=s", "speed=9")
+    printed = operator.run("carrier", "add", "bad", "--driver", "http", *args, status=1)
+    for key in (
+        "url:",
+        "body: there is no {{colour}}",
+        "reference:",
+        "receipt_delivered:",
+        "callback_token:",
+        "speed:",
+    ):
+        assert key in printed
+    good = ("url=https://x.example/{{recipient}}/{{text}}", "method=GET", "reference=id")
+    operator.run("carrier", "add", "good", "--driver", "http", *good)
+    assert "neither it nor the body has {{text}}" in operator.run(
+        "carrier", "set", "good", "url=https://x.example/{{recipient}}", status=1
+    )
+
+
+def test_an_http_carrier_is_tried(operator: Operator) -> None:
+    port = free_port()
+    operator.run("carrier", "add", "away", "--driver", "twilio", *TWILIO, f"api=http://127.0.0.1:{port}")
+    refused = operator.run("carrier", "test", "away", status=1)
+    assert refused == f"✗ refused: nothing listens on 127.0.0.1:{port}, or a firewall turns us away\n"
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from typing import Final
 from urllib.parse import quote
 from uuid import UUID
 
+from longcode.carriers.http_answers import put_off, storable, taken, unproven, words
 from longcode.carriers.http_callbacks import (
     LONGEST_RAW,
     attempt_in,
@@ -23,7 +24,6 @@ from longcode.carriers.http_callbacks import (
     fields_of,
     first,
     reference,
-    storable,
     with_attempt,
 )
 from longcode.carriers.http_fields import Document, Place, document, form_document
@@ -36,7 +36,6 @@ from longcode.carriers.http_port import (
     HttpTerms,
     Site,
     Thanks,
-    put_off,
 )
 from longcode.carriers.http_settings import HttpSettings, InboundFields, ReceiptFields, SignatureEncoding
 from longcode.carriers.http_template import as_it_is, escape_of, in_header, in_url
@@ -49,14 +48,12 @@ from longcode.carriers.port import (
     ReceiptStatus,
     Rejected,
     Submission,
-    Unconfirmed,
 )
 from longcode.domain.phone import digits_of, international
 
 TOKEN: Final = "token"  # noqa: S105 - the name of a parameter
 DEFERRED_SECONDS: Final = 5.0
 LONGEST_CODE: Final = 64
-LONGEST_REASON: Final = 300
 _CREDENTIALS: Final = frozenset({"username", "password", "token"})
 
 
@@ -132,7 +129,7 @@ class Http:
         told = document(reply.body.decode("utf-8", "replace"))
         error = self._error(told)
         if status in settings.accepted_statuses:
-            return self._refusal(told, error, status) if error else self._accepted(told, status, submission)
+            return self._refusal(told, error, status) if error else self._accepted(told, reply, submission)
         if status in settings.deferred_statuses:
             after = reply.retry_after_seconds or DEFERRED_SECONDS
             return Deferred(after, "temporary_error", f"The carrier answered {status}.")
@@ -142,15 +139,12 @@ class Http:
             return deferred
         if settings.rejected_statuses is None and 400 <= status < 500:
             return self._refusal(told, error, status)
-        return Unconfirmed(f"The carrier answered {status}, which proves nothing.")
+        return unproven(reply)
 
-    def _accepted(self, told: Document, status: int, submission: Submission) -> Outcome:
+    def _accepted(self, told: Document, reply: HttpReply, submission: Submission) -> Outcome:
         if self._settings.reference is None:
             return Accepted(str(submission.attempt_id))
-        found = self._settings.reference.find(told)
-        if found is None or len(found) > LONGEST_RAW:
-            return Unconfirmed(f"The carrier answered {status} without a reference.")
-        return Accepted(storable(found))
+        return taken(reply, self._settings.reference.find(told))
 
     def _error(self, told: Document) -> str:
         """The error in the answer; "" where there is none."""
@@ -159,10 +153,10 @@ class Http:
 
     def _refusal(self, told: Document, error: str, status: int) -> Outcome:
         reason = self._settings.reason.find(told) if self._settings.reason is not None else None
-        words = storable(": ".join(filter(None, (str(status), error, reason))))[:LONGEST_REASON]
+        told_as = words(": ".join(filter(None, (str(status), error, reason))))
         if error.lower() in self._settings.deferred_errors:
-            return Deferred(DEFERRED_SECONDS, "temporary_error", words)
-        return Rejected(f"carrier_{error}"[:LONGEST_CODE] if error else f"http_{status}", words)
+            return Deferred(DEFERRED_SECONDS, "temporary_error", told_as)
+        return Rejected(f"carrier_{error}"[:LONGEST_CODE] if error else f"http_{status}", told_as)
 
     def check(self) -> HttpRequest | None:
         """None: nobody knows what this carrier answers without a message."""

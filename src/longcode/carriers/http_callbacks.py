@@ -9,11 +9,11 @@ from typing import Final
 from urllib.parse import parse_qs
 from uuid import UUID
 
+from longcode.carriers.http_answers import LONGEST_REFERENCE, storable
 from longcode.carriers.http_port import BadCallback, Callback
 
 ATTEMPT: Final = "attempt"
 MOST_FIELDS: Final = 500
-LONGEST_REFERENCE: Final = 255
 LONGEST_RAW: Final = 4096
 _PROOF_CHARACTERS: Final = 20
 
@@ -53,11 +53,6 @@ def reference(value: str) -> str:
     if len(value) > LONGEST_REFERENCE:
         raise BadCallback("the callback's reference is too long")
     return storable(value)
-
-
-def storable(text: str) -> str:
-    """The text, with U+FFFD for what no database keeps."""
-    return text.encode("utf-16-be", "surrogatepass").decode("utf-16-be", "replace").replace("\0", "\ufffd")
 
 
 def raw(callback: Callback) -> str:

@@ -41,7 +41,8 @@ class _Stage:
     def connect(self) -> None:
         """It has its connection."""
         self.connected = True
-        self.limit.reschedule(asyncio.get_running_loop().time() + self.answer_seconds)
+        if not self.limit.expired():
+            self.limit.reschedule(asyncio.get_running_loop().time() + self.answer_seconds)
 
 
 class Exchange:
@@ -87,7 +88,8 @@ class Exchange:
     def hang_up(self) -> None:
         """Let every request end now, as if its time were over."""
         for limit in self._waiting:
-            limit.reschedule(0.0)
+            if not limit.expired():
+                limit.reschedule(0.0)
 
     async def close(self) -> None:
         """Let go of the connections."""

@@ -5,7 +5,6 @@ A `Vendor` knows its manual and nothing of connections; `http_driver` knows conn
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -14,14 +13,12 @@ from typing import Any, Final, Protocol
 from urllib.parse import quote
 
 from longcode.carriers import readers
-from longcode.carriers.port import CarrierReceipt, Deferred, InboundSms, Outcome, Rejected, Submission
+from longcode.carriers.port import CarrierReceipt, InboundSms, Outcome, Rejected, Submission
 from longcode.carriers.readers import Reader
 from longcode.errors import LongcodeError
 
 # A claim of a message is leased for 60 s: connecting and the answer must fit.
 LONGEST_RESPONSE_SECONDS: Final = 35.0
-THROTTLED_AFTER_SECONDS: Final = 1.0
-REFUSED_AFTER_SECONDS: Final = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,28 +167,3 @@ class Vendor(Protocol):
 
     def thanks(self, kind: CallbackKind) -> Thanks:
         """What it is answered with 200 once they are stored."""
-
-
-def put_off(reply: HttpReply) -> Deferred | None:
-    """Deferred for the answers that prove, with every vendor, that nothing was taken; else None.
-
-    A 503 proves it only where it says when to come back: others are written by whatever stands between, which
-    does not know what the carrier behind it has done. Sources: RFC 9110 §15.5.2, §15.6.4; RFC 6585 §4.
-    """
-    if reply.status == 429:
-        after = reply.retry_after_seconds or THROTTLED_AFTER_SECONDS
-        return Deferred(after, "throttled", "The carrier answered 429.")
-    if reply.status == 503 and reply.retry_after_seconds is not None:
-        return Deferred(reply.retry_after_seconds, "temporary_error", "The carrier answered 503 with Retry-After.")
-    if reply.status == 401:
-        return Deferred(REFUSED_AFTER_SECONDS, "not_authenticated", "The carrier answered 401.")
-    return None
-
-
-def json_object(body: bytes) -> Mapping[str, Any]:
-    """The JSON object in an answer; empty where it holds none."""
-    try:
-        said = json.loads(body)
-    except (ValueError, RecursionError):
-        return {}
-    return said if isinstance(said, dict) else {}

@@ -18,6 +18,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from longcode.carriers import readers
+from longcode.carriers.http_answers import json_object, put_off, storable, taken, unproven, words
 from longcode.carriers.http_callbacks import (
     Form,
     attempt_in,
@@ -28,7 +29,6 @@ from longcode.carriers.http_callbacks import (
     raw,
     reference,
     required,
-    storable,
     with_attempt,
 )
 from longcode.carriers.http_port import (
@@ -41,19 +41,15 @@ from longcode.carriers.http_port import (
     HttpTerms,
     Site,
     Thanks,
-    json_object,
-    put_off,
     take_terms,
 )
 from longcode.carriers.port import (
-    Accepted,
     CarrierReceipt,
     InboundSms,
     Outcome,
     ReceiptStatus,
     Rejected,
     Submission,
-    Unconfirmed,
 )
 from longcode.domain.phone import digits_of, international
 from longcode.errors import ConfigurationError
@@ -144,17 +140,15 @@ class Plivo:
         """202 with one message_uuid; or an error in words."""
         said = json_object(reply.body)
         if 200 <= reply.status < 300:
-            match said.get("message_uuid"):
-                case [str(uuid), *_] | str(uuid) if uuid:
-                    return Accepted(uuid)
-            return Unconfirmed(f"The carrier answered {reply.status} without a message_uuid.")
+            uuid = said.get("message_uuid")
+            return taken(reply, uuid[0] if isinstance(uuid, list) and uuid else uuid)
         if deferred := put_off(reply):
             return deferred
         if 400 <= reply.status < 500:
-            error = storable(str(said.get("error", "")))[:300]
+            error = words(said.get("error"))
             code = "refused_by_carrier" if error else f"http_{reply.status}"
             return Rejected(code, f"{reply.status}: {error}" if error else f"The carrier answered {reply.status}.")
-        return Unconfirmed(f"The carrier answered {reply.status}, which proves nothing.")
+        return unproven(reply)
 
     def check(self) -> HttpRequest | None:
         """GET of the account."""

@@ -16,6 +16,7 @@ from typing import Any, Final
 from urllib.parse import urlencode, urlsplit, urlunsplit
 
 from longcode.carriers import readers
+from longcode.carriers.http_answers import json_object, put_off, storable, taken, unproven, words
 from longcode.carriers.http_callbacks import (
     Form,
     attempt_in,
@@ -25,7 +26,6 @@ from longcode.carriers.http_callbacks import (
     raw,
     reference,
     required,
-    storable,
     with_attempt,
 )
 from longcode.carriers.http_port import (
@@ -38,12 +38,9 @@ from longcode.carriers.http_port import (
     HttpTerms,
     Site,
     Thanks,
-    json_object,
-    put_off,
     take_terms,
 )
 from longcode.carriers.port import (
-    Accepted,
     CarrierReceipt,
     Deferred,
     InboundSms,
@@ -51,7 +48,6 @@ from longcode.carriers.port import (
     ReceiptStatus,
     Rejected,
     Submission,
-    Unconfirmed,
 )
 from longcode.domain.phone import digits_of, international
 from longcode.errors import ConfigurationError
@@ -60,7 +56,6 @@ API: Final = "https://api.twilio.com"
 SECRET_KEYS: Final = frozenset({"auth_token", "api_key_secret"})
 REQUIRED: Final = ("account_sid", "auth_token")
 LONGEST_VALIDITY_SECONDS: Final = 36_000
-LONGEST_REASON: Final = 300
 SIGNATURE: Final = "X-Twilio-Signature"
 # Text would be taken for a reply to the sender.
 NO_REPLY: Final = Thanks("text/xml", b'<?xml version="1.0" encoding="UTF-8"?><Response/>')
@@ -186,15 +181,12 @@ class Twilio:
         """201 with a sid; or a code, and a message beside it."""
         said = json_object(reply.body)
         if 200 <= reply.status < 300:
-            sid = said.get("sid")
-            if isinstance(sid, str) and sid:
-                return Accepted(sid)
-            return Unconfirmed(f"The carrier answered {reply.status} without a sid.")
+            return taken(reply, said.get("sid"))
         if deferred := _put_off_by_code(reply, said) or put_off(reply):
             return deferred
         if 400 <= reply.status < 500:
             return _refusal(reply.status, said)
-        return Unconfirmed(f"The carrier answered {reply.status}, which proves nothing.")
+        return unproven(reply)
 
     def check(self) -> HttpRequest | None:
         """GET of the account."""
@@ -268,18 +260,14 @@ def _put_off_by_code(reply: HttpReply, said: Mapping[str, Any]) -> Deferred | No
     if not 400 <= reply.status < 500 or not isinstance(code, int) or code not in DEFERRED:
         return None
     name, after_seconds = DEFERRED[code]
-    return Deferred(reply.retry_after_seconds or after_seconds, name, f"{code}: {_message(said)}")
-
-
-def _message(said: Mapping[str, Any]) -> str:
-    return storable(str(said.get("message", "")))[:LONGEST_REASON]
+    return Deferred(reply.retry_after_seconds or after_seconds, name, f"{code}: {words(said.get('message'))}")
 
 
 def _refusal(status: int, said: Mapping[str, Any]) -> Outcome:
     code = said.get("code")
     if not isinstance(code, int):
         return Rejected(f"http_{status}", f"The carrier answered {status}.")
-    return Rejected(REJECTED.get(code, f"twilio_{code}"), f"{code}: {_message(said)}")
+    return Rejected(REJECTED.get(code, f"twilio_{code}"), f"{code}: {words(said.get('message'))}")
 
 
 def _cause(form: Form) -> str:
