@@ -26,6 +26,7 @@ from longcode.store.sequels import REPLIES_AT_MOST, REPLIES_WITHIN
 from longcode.store.timeline import TimelineStore
 from longcode.store.webhooks import WebhookStore
 from longcode.store.words import EVERY_NUMBER, HeardWord, InboundRoute, Keyword, KeywordReply
+from tests.flow.desk import open_desk
 from tests.flow.world import HandClock, World, open_world, send
 
 OURS, OURS_TOO = "+1 (202) 555-0190", "12025550191"
@@ -136,6 +137,19 @@ async def test_dispatch_sends_the_confirmation_and_nothing_else_to_who_opted_out
     (confirmation,) = await desk.world.rows("auto_reply")
     messages = [waiting, await desk.world.message(confirmation.message_id)]
     assert await desk.world.stops.stopped(messages) == {waiting}
+
+
+async def test_the_confirmation_reaches_the_carrier_and_what_was_waiting_does_not(database_url: str) -> None:
+    async with open_desk(database_url) as line:
+        await line.world.numbers.assign(line.account.id, OURS)
+        waiting = await line.send(sender=OURS, recipient=ANNA, sender_rule=SenderRule.VERBATIM_NUMBER)
+        clock = HandClock()
+        await Desk(line.world, clock, line.account, line.carrier_id).take(sms("STOP"))
+        await line.drain()
+        assert [(one.sender, one.recipient) for one in line.driver.submitted] == [(OURS, ANNA)]
+        assert line.driver.submitted[0].text.startswith("acme: You will get no more messages")
+        assert await line.status(waiting) == (Status.FAILED, "opted_out")
+        assert await line.status(line.driver.submitted[0].message_id) == (Status.SENT, None)
 
 
 async def test_each_opt_out_is_confirmed_once_and_each_return(desk: Desk) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 
@@ -20,15 +20,21 @@ from sqlalchemy import event, text
 from longcode.carriers.port import CarrierReceipt, ReceiptStatus
 from longcode.domain.clock import mint_id, utc_now
 from longcode.domain.message import Direction, Medium, Message, Status
+from longcode.domain.words import Meaning
 from longcode.flow.receipt import Receipts
 from longcode.store import events, outbox_hot, receipts_hot, webhook_hot
 from longcode.store.accounts import AccountStore
 from longcode.store.database import Database
 from longcode.store.intake import INSERT, PREFLIGHT, IntakeStore, KeyClaim, Lookups, NewMessage
 from longcode.store.messages import MessageStore
+from longcode.store.opt_outs import OptOutStore
 from longcode.store.outbox import Conclusion, NewAttempt, NewOutcome, OutboxStore
 from longcode.store.receipts import ReceiptStore
+from longcode.store.sequels import Reply, Sequel
+from longcode.store.stops import StopStore
 from longcode.store.strays import StrayStore
+from longcode.store.timeline import TimelineStore
+from longcode.store.words import WordStore
 
 BIG = (
     "message",
@@ -43,6 +49,9 @@ BIG = (
     "event",
     "webhook_queue",
     "number_opt_out",
+    "opt_out_event",
+    "inbound_word",
+    "auto_reply",
 )
 CARRIER = 7
 ROWS = 5000
@@ -64,6 +73,14 @@ FILL = (
     """INSERT INTO opt_out SELECT 1 + n % 50, n::text, 'operator', now() FROM generate_series(1, {rows}) AS n""",
     """INSERT INTO number_opt_out
        SELECT 1 + n % 50, n::text, 'a', 'operator', now() FROM generate_series(1, {rows}) AS n""",
+    """INSERT INTO opt_out_event (account_id, recipient, change, source, created_at)
+       SELECT 1 + n % 50, n::text, 'created', 'operator', now() FROM generate_series(1, {rows}) AS n""",
+    """INSERT INTO inbound_word
+       SELECT gen_random_uuid(), 1 + n % 50, CASE n % 9 WHEN 0 THEN 'doubtful' ELSE 'stop' END, 'stop'
+         FROM generate_series(1, {rows}) AS n""",
+    """INSERT INTO auto_reply
+       SELECT gen_random_uuid(), gen_random_uuid(), 1 + n % 50, 'a', n::text, 'stop', true, now()
+         FROM generate_series(1, {rows}) AS n""",
     """INSERT INTO message SELECT gen_random_uuid(), n % 50, 'outbound', 'sms', 'MyCorp', n::text, 'Hello', n, 'sent',
        NULL, 'gsm7', 1, NULL, now(), now() FROM generate_series(1, {rows}) AS n""",
     """INSERT INTO idempotency SELECT account_id, id::text, '', id, now() FROM message""",
@@ -164,6 +181,31 @@ async def live_through(database: Database) -> None:
         [CarrierReceipt(carrier_id=CARRIER, reference="r", status=ReceiptStatus.DELIVERED, attempt_id=attempt_id)]
     )
     await outbox.unrouted(10)
+    await hear_stop(database, message)
+
+
+async def hear_stop(database: Database, message: Message) -> None:
+    """A STOP with all that follows from it, and what people look up of it."""
+    inbound = replace(message, id=mint_id(), direction=Direction.INBOUND, status=Status.RECEIVED)
+    answer = NewMessage(message=replace(message, id=mint_id()), call_id=message.id)
+    sequel = Sequel(
+        number="1",
+        party="2",
+        meaning=Meaning.STOP,
+        word="stop",
+        reply=Reply("stop", (answer,)),
+        login="a",
+        webhook_id=1,
+    )
+    new = NewMessage(message=inbound, call_id=inbound.id, boxed_at=utc_now(), sequel=sequel)
+    await IntakeStore(database).insert([new], [])
+    await StopStore(database).despite_opt_out([answer.message.id])
+    await TimelineStore(database).history(inbound.id)
+    await WordStore(database).doubtful(1, after=str(message.id), count=10)
+    ledger = OptOutStore(database, utc_now)
+    await ledger.page(1, after=("1", "1"), count=10)
+    await ledger.history("2", account_id=1, count=10)
+    await ledger.remove(1, "2", source="operator")
 
 
 async def generic_plan(driver: Any, statement: str) -> str:
