@@ -1,4 +1,4 @@
-"""What the words of an inbound message ask for."""
+"""The STOP of the dialects, which keeps one pair for a while; keywords from carriers are in `flow/words.py`."""
 
 from __future__ import annotations
 
