@@ -199,35 +199,38 @@ def delivered(deployment: Native, headers: Mapping[str, str], message: Mapping[s
     assert (again.status, again.json["id"]) == (200, first.json["id"])
 
 
-def test_development_serves_callers_without_credentials_as_demo(tmp_path: Path) -> None:
-    with native(DEVELOPMENT, tmp_path, secrets=None, password="longcode") as deployment, running(deployment):
-        delivered(deployment, {})
-        assert deployment.is_healthy("worker")
-        assert deployment.is_healthy("beat")
-        demo = services(DEVELOPMENT)["serve"].environment["LONGCODE_DEMO_SECRET"]
-        own = deployment.ask("GET", "/api/numbers", headers=basic("demo", demo))
-        assert (own.status, own.json["count"]) == (200, 3)
-        assert deployment.ask("GET", "/api/numbers", headers=basic("demo", "wrong")).status == 401
-        assert "exists already" in deployment.once("migrate"), "a second start changes nothing"
+@pytest.fixture(scope="module")
+def development(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Native]:
+    """The development file's deployment, running."""
+    folder = tmp_path_factory.mktemp("development")
+    with native(DEVELOPMENT, folder, secrets=None, password="longcode") as deployment, running(deployment):
+        yield deployment
 
 
-def test_link_sends_by_a_carrier_whose_password_another_process_sealed(tmp_path: Path) -> None:
-    with (
-        native(DEVELOPMENT, tmp_path, secrets=None, password="longcode") as deployment,
-        running(deployment),
-        smsc(tmp_path) as (port, log),
-    ):
-        environment = deployment.environment("serve")
+def test_development_serves_callers_without_credentials_as_demo(development: Native) -> None:
+    delivered(development, {})
+    assert development.is_healthy("worker")
+    assert development.is_healthy("beat")
+    demo = services(DEVELOPMENT)["serve"].environment["LONGCODE_DEMO_SECRET"]
+    own = development.ask("GET", "/api/numbers", headers=basic("demo", demo))
+    assert (own.status, own.json["count"]) == (200, 3)
+    assert development.ask("GET", "/api/numbers", headers=basic("demo", "wrong")).status == 401
+    assert "exists already" in development.once("migrate"), "a second start changes nothing"
+
+
+def test_link_sends_by_a_carrier_whose_password_another_process_sealed(development: Native, tmp_path: Path) -> None:
+    with smsc(tmp_path) as (port, log):
+        environment = development.environment("serve")
         settings = ("host=127.0.0.1", f"port={port}", "system_id=corp", f"password={CARRIER_PASSWORD}")
         run_cli("carrier", "add", "abroad", "--driver", "smpp", *settings, env=environment)
         run_cli("route", "add", "--carrier", "abroad", "--prefix", "44", env=environment)
         demo = services(DEVELOPMENT)["serve"].environment["LONGCODE_DEMO_SECRET"]
-        delivered(deployment, basic("demo", demo), ABROAD)
+        delivered(development, basic("demo", demo), ABROAD)
         taken = [json.loads(line) for line in log.read_text().splitlines()]
         assert [(one["system_id"], one["destination"]) for one in taken] == [("corp", ABROAD["recipient"])]
-        delivered(deployment, {}, {**ABROAD, "recipient": "447700900156"})
+        delivered(development, {}, {**ABROAD, "recipient": "447700900156"})
         assert len(log.read_text().splitlines()) == 1, "callers without credentials reach the simulator only"
-        assert deployment.is_healthy("link")
+        assert development.is_healthy("link")
 
 
 def test_production_asks_everybody_for_credentials(tmp_path: Path) -> None:
