@@ -16,6 +16,9 @@ from typing import Any
 import asyncpg
 import psutil
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+from aiohttp.typedefs import Handler
 
 from tests.cli.http import Http
 from tests.faults.stream import DEMO, NUMBERS, SECRET, STRANGER, Stream, register, settle_accounts
@@ -27,6 +30,8 @@ CALLS_BEFORE_A_KILL = 100
 # As docs/deployment.md has it for a broker of its own: what it loses are hints.
 BROKER_SETTINGS = {"appendonly": "no"}
 MESSAGES_WITHOUT_A_BROKER = 20
+# Begins the numbers that a carrier of its own takes.
+SLOW = "4477009001"
 
 
 class Announced(Longcode):
@@ -85,6 +90,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory, sync_runner: asyncio.Runne
             "LONGCODE_BROKER_URL": broker.url,
             "LONGCODE_DEMO_SECRET": SECRET,
             "LONGCODE_SENDER_LIMIT": "100000",
+            "LONGCODE_DATA": str(folder / "data"),
         }
         run_cli("migrate", env=env)
         run_cli("seed", env=env)
@@ -100,7 +106,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory, sync_runner: asyncio.Runne
             for process in processes:
                 process.wait_ready()
             yield Cluster(url, database, state, broker, *processes)
-            end_together(processes)
+            end_together([process for process in processes if process.running])
         finally:
             for process in processes:
                 process.kill()
@@ -220,3 +226,38 @@ def test_stop_pairs_survive_a_kill_and_are_rebuilt_before_anything_is_sent(clust
     assert demo.call("GET", path).json["provider_reference"] is None
     cluster.valkey.flush()
     assert demo.outbound(ours, recipient).status == 400
+
+
+async def test_a_worker_that_is_told_to_end_waits_for_the_answers_to_what_it_handed_over(cluster: Cluster) -> None:
+    handed_over, ending = asyncio.Event(), asyncio.Event()
+
+    async def answer(_request: web.Request) -> web.Response:
+        handed_over.set()
+        await ending.wait()
+        return web.json_response({"id": "taken"})
+
+    async with TestServer(_served(answer)) as carrier:
+        settings = (
+            f"url={carrier.make_url('/send')}",
+            'body={"to": "{{recipient}}", "text": "{{text}}"}',
+            "reference=id",
+        )
+        for args in (
+            ("carrier", "add", "slow", "--driver", "http", *settings),
+            ("route", "add", "--carrier", "slow", "--prefix", SLOW),
+        ):
+            await asyncio.to_thread(run_cli, *args, env=cluster.worker.env)
+        demo = cluster.demo()
+        created = await asyncio.to_thread(demo.create, "in flight", f"+{SLOW}99")
+        await asyncio.wait_for(handed_over.wait(), 20.0)
+        os.kill(cluster.worker.pid, signal.SIGTERM)
+        ending.set()
+        assert await asyncio.to_thread(cluster.worker.wait) == 0
+    found = (await asyncio.to_thread(demo.call, "GET", created.headers["location"])).json
+    assert (found["status"], found["provider_reference"]) == ("SENT", "taken")
+
+
+def _served(answer: Handler) -> web.Application:
+    application = web.Application()
+    application.router.add_post("/send", answer)
+    return application
