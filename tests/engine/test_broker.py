@@ -5,6 +5,7 @@ from __future__ import annotations
 import ssl
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 from redis import Redis
@@ -13,6 +14,7 @@ from longcode.engine import broker as module
 from longcode.engine.broker import PREFIX, QUEUE, TASKS_AT_MOST, Broker, celery_app
 from longcode.errors import StorageDown
 from tests.processes import free_port
+from tests.services.valkey import valkey
 
 JOB = "dispatch 7"
 
@@ -109,6 +111,15 @@ def test_a_process_that_was_not_seen_for_a_day_is_forgotten(broker: Broker, redi
     assert {process for process, host in broker.seen() if host == "gone"} == set()
 
 
+def test_a_broker_may_be_a_socket_file(tmp_path: Path) -> None:
+    path = tmp_path / "valkey.sock"
+    with valkey({"unixsocket": str(path)}) as server, Redis.from_url(server.url.replace("/0", "/2")) as second:
+        broker = Broker(f"unix://{path}?db=2")
+        broker.kick(JOB)
+        broker.close()
+        assert second.llen(PREFIX + QUEUE) == 1
+
+
 def test_a_broker_that_is_down_is_told_as_such() -> None:
     broker = Broker(f"redis://127.0.0.1:{free_port()}/0")
     for act in (lambda: broker.kick(JOB), lambda: broker.begin(JOB), lambda: broker.see("beat"), broker.seen):
@@ -141,4 +152,15 @@ def test_celery_reads_the_url_as_we_do(case: UrlCase) -> None:
     assert (connection.hostname, str(connection.virtual_host)) == (case.host, case.database)
     assert (connection.ssl["ssl_cert_reqs"] if connection.ssl else None) == case.tls
     connection.release()
+    app.close()
+
+
+def test_no_variable_of_celery_leads_to_another_broker(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("CELERY_BROKER_URL", "CELERY_BROKER_READ_URL", "CELERY_BROKER_WRITE_URL"):
+        monkeypatch.setenv(name, "redis://another.example/0")
+    app = celery_app("redis://redis.example/0")
+    connections = (app.connection_for_read(), app.connection_for_write(), app.pool.acquire())
+    assert {connection.hostname for connection in connections} == {"redis.example"}
+    for connection in connections:
+        connection.release()
     app.close()

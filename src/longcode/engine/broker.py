@@ -163,6 +163,20 @@ class Broker:
             raise
 
 
+class _Application(Celery):  # type: ignore[misc]
+    """Celery's application on the broker that it was made with, whatever variables of Celery's own say."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__("longcode", broker=url, set_as_current=False)
+        self.given_url = url
+
+    def connection_for_read(self, url: str | None = None, **options: Any) -> Any:
+        return super().connection_for_read(url or self.given_url, **options)
+
+    def connection_for_write(self, url: str | None = None, **options: Any) -> Any:
+        return super().connection_for_write(url or self.given_url, **options)
+
+
 def celery_app(url: str) -> Celery:
     """The Celery application, without tasks.
 
@@ -170,7 +184,7 @@ def celery_app(url: str) -> Celery:
     the database, and a job that died with its worker runs again on its period. Late acknowledgement would run
     it no sooner than the visibility timeout.
     """
-    app = Celery("longcode", broker=_for_kombu(url), set_as_current=False)
+    app = _Application(_for_kombu(url))
     app.conf.update(
         task_default_queue=QUEUE,
         task_ignore_result=True,
@@ -207,7 +221,7 @@ def _for_kombu(url: str) -> str:
     if parts.scheme == "unix":
         if "db" in query:
             query["virtual_host"] = query.pop("db")
-        return urlunsplit(("redis+socket", parts.netloc, parts.path, urlencode(query), ""))
+        return f"redis+socket://{parts.netloc}{parts.path}?{urlencode(query)}"
     if parts.scheme == "rediss":
         return urlunsplit(parts._replace(query=urlencode({"ssl_cert_reqs": "required", **query})))
     return url
@@ -222,7 +236,7 @@ def _ms(seconds: float) -> int:
 
 
 @contextmanager
-def _faults_as_storage_down() -> Iterator[Any]:
+def _faults_as_storage_down() -> Iterator[None]:
     try:
         yield
     except (RedisError, OperationalError, OSError) as error:
