@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from types import NoneType
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -11,10 +14,14 @@ import pytest
 from sqlalchemy import select
 from twilio.request_validator import RequestValidator
 
+from longcode.carriers.port import CarrierReceipt, ReceiptStatus
+from longcode.errors import StorageDown
 from longcode.store import schema
+from longcode.web.callbacks import Receiving
 from tests.app import Api, Reply
 from tests.carriers.conformance import MANUALS
 from tests.carriers.test_http import BY_TOKEN, GET, INBOUND, RECEIPTS, TOKEN
+from tests.smpp.loopback import until
 
 PUBLIC = "https://sms.example"
 AUTH_TOKEN = "the-token-of-the-account"
@@ -163,3 +170,35 @@ async def test_a_carrier_that_there_is_not_or_that_never_calls_is_unknown(api: A
 async def test_settings_that_cannot_be_read_ask_the_carrier_to_call_again(api: Api) -> None:
     broken = await carrier(api, "twilio", {**TWILIO, "account_sid": "no"})
     assert (await broken.twilio("status", delivered())).status == 503
+
+
+def receipt(reference: str) -> CarrierReceipt:
+    return CarrierReceipt(carrier_id=1, reference=reference, status=ReceiptStatus.DELIVERED)
+
+
+async def test_receipts_that_come_while_others_are_stored_go_together_and_fail_alone() -> None:
+    batches: list[list[str]] = []
+    gate = asyncio.Event()
+
+    async def store(receipts: Sequence[CarrierReceipt]) -> None:
+        batches.append([one.reference for one in receipts])
+        await gate.wait()
+        if "poison" in batches[-1]:
+            raise RuntimeError("a row that no table takes")
+        if "down" in batches[-1]:
+            raise StorageDown("the database did not answer")
+
+    receiving = Receiving(store)
+    first = asyncio.create_task(receiving.take([receipt("first")]))
+    await until(lambda: bool(batches))
+    others = [asyncio.create_task(receiving.take([receipt(name)])) for name in ("one", "poison", "two")]
+    gone = asyncio.create_task(receiving.take([receipt("gone")]))
+    await asyncio.sleep(0)
+    gone.cancel()
+    gate.set()
+    ended = await asyncio.gather(first, *others, gone, return_exceptions=True)
+    assert [type(one) for one in ended] == [NoneType, NoneType, RuntimeError, NoneType, asyncio.CancelledError]
+    assert batches == [["first"], ["one", "poison", "two", "gone"], ["one"], ["poison"], ["two"], ["gone"]]
+    with pytest.raises(StorageDown):
+        await receiving.take([receipt("down")])
+    assert batches[-1] == ["down"]

@@ -5,14 +5,16 @@ A callback is proven genuine before anything in it is believed, and answered aft
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from longcode import log
 from longcode.bootstrap import Product
 from longcode.carriers.http_port import Callback, CallbackKind, Site, UnsignedCallback, Vendor
+from longcode.carriers.port import CarrierReceipt, TakeReceipts
 from longcode.carriers.registry import KINDS
 from longcode.errors import ConfigurationError, LongcodeError, NotFound, Unavailable
 from longcode.store.catalog import CarrierRow
@@ -24,6 +26,7 @@ from longcode.wire.statuses import sentence_of, status_of
 
 # What the operator changes takes so long.
 KEPT_SECONDS: Final = 1.0
+AT_ONCE: Final = 500
 
 _logger = log.get("callbacks")
 
@@ -63,11 +66,52 @@ class _Known:
     vendor: Vendor
 
 
+class Receiving:
+    """Takes receipts in, those of many callbacks at once: what comes while one commit runs goes with the next."""
+
+    def __init__(self, take: TakeReceipts) -> None:
+        self._take = take
+        self._waiting: list[tuple[Sequence[CarrierReceipt], asyncio.Future[None]]] = []
+        self._running: asyncio.Task[None] | None = None
+
+    async def take(self, receipts: Sequence[CarrierReceipt]) -> None:
+        """Make receipts durable. Raises Unavailable where they are not."""
+        stored: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append((receipts, stored))
+        if self._running is None:
+            self._running = asyncio.create_task(self._run(), name="callbacks")
+        await stored
+
+    async def _run(self) -> None:
+        while self._waiting:
+            batch, self._waiting = self._waiting[:AT_ONCE], self._waiting[AT_ONCE:]
+            await self._settle(batch)
+        self._running = None
+
+    async def _settle(self, batch: Sequence[tuple[Sequence[CarrierReceipt], asyncio.Future[None]]]) -> None:
+        try:
+            await self._take([receipt for receipts, _ in batch for receipt in receipts])
+        except Exception as error:
+            # One callback that no table takes must not cost the others their answer; what is stored twice is harmless.
+            if len(batch) > 1 and not isinstance(error, Unavailable):
+                for one in batch:
+                    await self._settle([one])
+                return
+            for _, stored in batch:
+                if not stored.done():
+                    stored.set_exception(error)
+        else:
+            for _, stored in batch:
+                if not stored.done():
+                    stored.set_result(None)
+
+
 class Callbacks:
     """Takes in what carriers call us for."""
 
     def __init__(self, product: Product) -> None:
         self._product = product
+        self._receiving = Receiving(product.receipts.take)
         self._rows: Mapping[str, CarrierRow] = {}
         self._known: dict[str, _Known] = {}
         self._asked_at = float("-inf")
@@ -87,7 +131,7 @@ class Callbacks:
             _logger.warning("a callback is not signed as it should be", carrier=carrier.row.name, kind=kind.value)
             raise UnsignedCallback("the signature is missing or wrong")
         if kind is CallbackKind.STATUS:
-            await self._product.receipts.take(vendor.receipts(callback))
+            await self._receiving.take(vendor.receipts(callback))
         else:
             await self._product.arrivals.take(vendor.inbound(callback))
         thanks = vendor.thanks(kind)
