@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import os
 import shutil
 from collections.abc import AsyncIterator, Iterator
@@ -16,10 +15,11 @@ from hypothesis import settings
 from longcode.store.database import Database
 from longcode.store.migrate import migrate
 from tests.app import Api, open_api
+from tests.services.databases import Databases
 from tests.services.postgresql import PostgresServer, postgresql
 from tests.services.valkey import ValkeyServer, valkey
 
-# Every PostgreSQL database of a test is a copy of this one; `postgres_template` fills it.
+# Every PostgreSQL database of a test is as this one; `postgres_databases` fills it.
 TEMPLATE_DATABASE = "longcode_template"
 
 # What signs delivery reports in the shared product.
@@ -27,8 +27,6 @@ DLR_SECRET = "not-a-secret"
 
 settings.register_profile("longcode", deadline=None, max_examples=100, derandomize="CI" in os.environ)
 settings.load_profile("longcode")
-
-_serial = itertools.count(1)
 
 
 @pytest.fixture(scope="session")
@@ -47,22 +45,24 @@ def postgres_server() -> Iterator[PostgresServer]:
 
 
 @pytest.fixture(scope="session")
-def postgres_template(postgres_server: PostgresServer, sync_runner: asyncio.Runner) -> str:
-    """Name of the database that every test's one is copied from; nobody may stay connected to it."""
+def postgres_databases(postgres_server: PostgresServer, sync_runner: asyncio.Runner) -> Databases:
+    """The server's databases for tests, whose template is filled here; nobody may stay connected to it."""
     _revive(postgres_server)
     url = sync_runner.run(postgres_server.create_database(TEMPLATE_DATABASE))
     sync_runner.run(_migrate(url))
-    return TEMPLATE_DATABASE
+    return Databases(postgres_server, TEMPLATE_DATABASE)
 
 
 @pytest.fixture
-def postgres_url(postgres_server: PostgresServer, postgres_template: str, sync_runner: asyncio.Runner) -> Iterator[str]:
-    """`postgresql://…`: a fresh copy of the template database, dropped after the test."""
+def postgres_url(
+    postgres_server: PostgresServer, postgres_databases: Databases, sync_runner: asyncio.Runner
+) -> Iterator[str]:
+    """`postgresql://…`: a database that is as fresh as a copy of the template."""
     _revive(postgres_server)
-    name = f"test_{next(_serial)}"
-    yield sync_runner.run(postgres_server.create_database(name, template=postgres_template))
+    name = sync_runner.run(postgres_databases.take())
+    yield postgres_server.url(name)
     if postgres_server.running:
-        sync_runner.run(postgres_server.drop_database(name))
+        sync_runner.run(postgres_databases.give_back(name))
 
 
 @pytest.fixture(scope="session")

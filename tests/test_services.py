@@ -28,6 +28,7 @@ from tests.processes import (
     wait_until,
     wait_until_async,
 )
+from tests.services.databases import Databases
 from tests.services.postgresql import PostgresServer, postgresql
 from tests.services.valkey import ValkeyServer, valkey
 
@@ -95,6 +96,40 @@ async def test_a_database_of_a_test_is_a_copy_of_the_template(crashing_postgres:
     await crashing_postgres.drop_database("copy")
     assert copy.is_closed() or await _is_cut_off(copy)
     copy.terminate()
+
+
+ACCOUNT = "INSERT INTO account (name, secret_hash, created_at) SELECT 'account ' || n, '-', now() FROM"
+
+
+@pytest.mark.parametrize(
+    ("done", "reused"),
+    [
+        (f"{ACCOUNT} generate_series(1, 3) n; UPDATE catalog_version SET version = version + 1", True),
+        (f"{ACCOUNT} generate_series(1, 3) n; DELETE FROM account; DELETE FROM catalog_version", True),
+        (f"{ACCOUNT} generate_series(1, 9999) n", False),
+        ("CREATE TABLE leftover (value integer)", False),
+        ("ALTER TABLE account ADD COLUMN leftover integer", False),
+        ("DROP INDEX ix_message_account_id", False),
+        ("ANALYZE account", False),
+        ("VACUUM account", False),
+    ],
+    ids=lambda value: value if isinstance(value, str) else None,
+)
+async def test_a_database_that_comes_back_is_as_fresh_as_a_copy(
+    postgres_server: PostgresServer, postgres_databases: Databases, done: str, reused: bool
+) -> None:
+    first = await postgres_databases.take()
+    for statement in done.split("; "):
+        await _ask(postgres_server.url(first), statement)
+    await postgres_databases.give_back(first)
+
+    second = await postgres_databases.take()
+
+    assert (second == first) == reused
+    assert await _ask(postgres_server.url(second), "SELECT version FROM catalog_version") == [(1,)]
+    assert await _ask(postgres_server.url(second), "SELECT count(*) FROM account") == [(0,)]
+    assert await _ask(postgres_server.url(second), f"{ACCOUNT} generate_series(1, 1) n RETURNING id") == [(1,)]
+    await postgres_databases.give_back(second)
 
 
 @pytest.mark.parametrize("turn", ["first", "second"])
@@ -222,6 +257,14 @@ def test_the_settings_of_a_running_longcode_do_not_reach_the_tests() -> None:
     assert not [name for name in clean_environment() if name.startswith("LONGCODE_")]
     assert clean_environment({"LONGCODE_DATA": "here"})["LONGCODE_DATA"] == "here"
     assert clean_environment()["PATH"] == os.environ["PATH"]
+
+
+async def _ask(url: str, statement: str) -> list[tuple[object, ...]]:
+    connection = await asyncpg.connect(url)
+    try:
+        return [tuple(row) for row in await connection.fetch(statement)]
+    finally:
+        await connection.close()
 
 
 PARENT_OF_TWO = """
