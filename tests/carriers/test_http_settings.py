@@ -59,6 +59,9 @@ FAULTS = [
         {**JSON, "accepted_statuses": "2xx", "rejected_statuses": "504-500"},
         ("accepted_statuses", "rejected_statuses"),
     ),
+    FaultCase(
+        "a secret in a body that cannot be read", {**JSON, "body": "{{token}} {{colour}}", "token": "x"}, ("body",)
+    ),
     FaultCase("a secret that nothing uses", {**JSON, "token": "x"}, ("token",)),
     FaultCase("a user without a password", {**JSON, "basic_auth": "1", "username": "x"}, ("basic_auth",)),
     FaultCase("a signature without its secret", {**JSON, "signature_header": "X-Sign"}, ("signature_header",)),
