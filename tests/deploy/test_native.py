@@ -90,6 +90,13 @@ class Native:
         finally:
             connection.close()
 
+    def answers(self) -> bool:
+        """Whether `serve` does by now."""
+        try:
+            return self.ask("GET", "/healthz").status == 200
+        except OSError:
+            return False
+
     def _here(self, text: str) -> str:
         for there, here in self.changed.items():
             text = text.replace(there, here)
@@ -151,7 +158,8 @@ def running(deployment: Native) -> Iterator[None]:
             process.launch()
         wait_until(lambda: all("Waiting: " in process.output() for process in patient), 30, what="waiting for a schema")
         deployment.once("migrate")
-        wait_until(lambda: deployment.is_healthy("serve"), 60, 0.2, what="a healthy serve")
+        wait_until(deployment.answers, 60, what="a serve that answers")
+        assert deployment.is_healthy("serve")
         wait_until(lambda: "Longcode works" in worker.output(), 30, what="a working worker")
         wait_until(lambda: "Longcode keeps time" in beat.output(), 30, what="a working beat")
         wait_until(lambda: "Longcode links" in link.output(), 30, what="a working link")
