@@ -112,6 +112,7 @@ async def open_hooks(database_url: str, *, timeout_seconds: float = 30.0) -> Asy
                 now=time.monotonic,
                 random=lambda: 0.5,
                 concurrency=CONCURRENCY,
+                gather_seconds=0.001,
             )
         )
         try:

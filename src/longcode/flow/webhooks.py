@@ -40,8 +40,11 @@ LEASE: Final = timedelta(seconds=60)
 BEGIN_SECONDS: Final = LEASE.total_seconds() - 2 * TIMEOUT_SECONDS
 MOST_HELD: Final = 2048
 MOST_CONNECTIONS: Final = 400
-# Claims, and what came of deliveries, gather so long.
-GATHER_SECONDS: Final = 0.01
+# So long after a claim the next one follows, with what has come meanwhile, and so long what came of deliveries
+# gathers for its commit. A lone event waits for neither.
+GATHER_SECONDS: Final = 0.02
+# While events come, a drain goes on: to be started anew costs more than to look in vain so often.
+LOOKS_IN_VAIN: Final = 5
 RECORD_PAUSE_SECONDS: Final = 0.5
 # What has not ended by then is delivered again when its lease is over.
 CLOSE_SECONDS: Final = 5.0
@@ -64,6 +67,7 @@ class WebhookMeans:
     now: Callable[[], float]
     random: Callable[[], float]
     concurrency: int
+    gather_seconds: float = GATHER_SECONDS
 
 
 class Webhooks:
@@ -96,12 +100,14 @@ class Webhooks:
         for line in self._lines.values():
             self._start(line)  # those whose rest is over
         end = self._means.now() + DRAIN_SECONDS
+        looks = 0
         while self._means.now() < end and not self._stopping:
             claimed = await self._claim()
-            if not claimed:
-                return None
             await self._hold(claimed)
-            await asyncio.sleep(GATHER_SECONDS)
+            looks = LOOKS_IN_VAIN if claimed else looks - 1
+            if looks < 0:
+                return None
+            await asyncio.sleep(self._means.gather_seconds)
         return 0.0
 
     async def settled(self) -> None:
@@ -271,7 +277,7 @@ class Webhooks:
         """Commit what came of deliveries, in batches, for as long as the process lives."""
         while True:
             await self._something.wait()
-            await asyncio.sleep(GATHER_SECONDS)
+            await asyncio.sleep(self._means.gather_seconds)
             self._something.clear()
             if not await self._record_rest():
                 await asyncio.sleep(RECORD_PAUSE_SECONDS)

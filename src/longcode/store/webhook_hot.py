@@ -7,7 +7,8 @@ that is what customers are told to expect.
 from __future__ import annotations
 
 # Shares are even among the endpoints that something waits for. $3, $4: endpoints that may have only so many rows, and
-# $2 is what every other may have. The recursive part walks the index from one endpoint to the next.
+# $2 is what every other may have. The recursive part walks the index from one endpoint to the next. A row that is
+# locked stays where it is, so it is leased by its place.
 CLAIM = """
 WITH RECURSIVE line AS (
     (SELECT endpoint_id FROM webhook_queue ORDER BY endpoint_id LIMIT 1)
@@ -21,20 +22,19 @@ WITH RECURSIVE line AS (
       FROM line LEFT JOIN unnest($3::bigint[], $4::bigint[]) AS c(capped, most) ON capped = endpoint_id
      WHERE most IS DISTINCT FROM 0
 ), picked AS MATERIALIZED (
-    SELECT p.event_id, s.endpoint_id, p.tries
+    SELECT p.row_id, p.event_id, s.endpoint_id, p.tries
       FROM share AS s CROSS JOIN LATERAL (
-           SELECT event_id, tries FROM webhook_queue
+           SELECT ctid AS row_id, event_id, tries FROM webhook_queue
             WHERE endpoint_id = s.endpoint_id
               AND due_at <= clock_timestamp() AND (leased_until IS NULL OR leased_until <= clock_timestamp())
-            ORDER BY due_at, event_id LIMIT s.quota
+            ORDER BY due_at LIMIT s.quota
               FOR UPDATE SKIP LOCKED) AS p
      LIMIT $1
 ), unhurried AS MATERIALIZED (
     SELECT set_config('synchronous_commit', 'off', true)
 ), leased AS (
     UPDATE webhook_queue SET leased_until = clock_timestamp() + $5::interval
-     WHERE event_id = ANY(ARRAY(SELECT event_id FROM picked))
-       AND (event_id, endpoint_id) IN (SELECT event_id, endpoint_id FROM picked)
+     WHERE ctid = ANY(ARRAY(SELECT row_id FROM picked))
 )
 SELECT p.endpoint_id, p.tries, e.*, m.*
   FROM unhurried CROSS JOIN picked AS p CROSS JOIN LATERAL (

@@ -156,7 +156,7 @@ class WebhookQueue:
                     and_(_queue.endpoint_id == endpoint_id, _queue.due_at <= now),
                     or_(_queue.leased_until.is_(None), _queue.leased_until <= now),
                 )
-                .order_by(_queue.due_at, _queue.event_id)
+                .order_by(_queue.due_at)
                 .limit(quota)
             )
             picked += (await connection.execute(due)).all()

@@ -80,8 +80,9 @@ webhook_queue = Table(
     Column("due_at", Instant, nullable=False),
     Column("leased_until", Instant),
     Column("tries", SmallInteger, nullable=False),
-    Index("ix_webhook_queue_claim", "endpoint_id", "due_at", "event_id"),
-    postgresql_with={"autovacuum_vacuum_scale_factor": 0.02, "autovacuum_vacuum_threshold": 1000},
+    # Without the event: the key finds that, and the planner must not look for it here.
+    Index("ix_webhook_queue_claim", "endpoint_id", "due_at"),
+    postgresql_with={"fillfactor": 60, "autovacuum_vacuum_scale_factor": 0.02, "autovacuum_vacuum_threshold": 1000},
 )
 
 # Append-only: what came of each try. Kept for the retention; its ids are UUIDv7 too.

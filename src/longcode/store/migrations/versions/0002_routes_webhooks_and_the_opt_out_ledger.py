@@ -101,10 +101,10 @@ def upgrade() -> None:
         sa.Column("leased_until", Instant(), nullable=True),
         sa.Column("tries", sa.SmallInteger(), nullable=False),
         sa.PrimaryKeyConstraint("event_id", "endpoint_id", name=op.f("pk_webhook_queue")),
-        postgresql_with={"autovacuum_vacuum_scale_factor": 0.02, "autovacuum_vacuum_threshold": 1000},
+        postgresql_with={"fillfactor": 60, "autovacuum_vacuum_scale_factor": 0.02, "autovacuum_vacuum_threshold": 1000},
     )
     with op.batch_alter_table("webhook_queue", schema=None) as batch_op:
-        batch_op.create_index("ix_webhook_queue_claim", ["endpoint_id", "due_at", "event_id"], unique=False)
+        batch_op.create_index("ix_webhook_queue_claim", ["endpoint_id", "due_at"], unique=False)
 
     op.create_table(
         "webhook_subscription",
