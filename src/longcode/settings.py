@@ -47,7 +47,7 @@ class Settings(BaseSettings):
         False, description="1: anonymous calls may use every carrier, not only the simulator."
     )
     secret_key_file: Path | None = Field(
-        None, description="The file with the key that encrypts stored carrier passwords. `up` makes one in DATA."
+        None, description="The file with the key that encrypts stored passwords and secrets. `up` makes one in DATA."
     )
     public_url: str | None = Field(
         None,

@@ -94,7 +94,9 @@ class Hooks:
 
 
 @asynccontextmanager
-async def open_hooks(database_url: str, *, timeout_seconds: float = 30.0) -> AsyncIterator[Hooks]:
+async def open_hooks(
+    database_url: str, *, timeout_seconds: float = 30.0, connections: int = 400
+) -> AsyncIterator[Hooks]:
     """Hooks that nobody subscribed to yet."""
     async with open_desk(database_url) as desk:
         database, kicked = desk.world.database, []
@@ -113,6 +115,7 @@ async def open_hooks(database_url: str, *, timeout_seconds: float = 30.0) -> Asy
                 random=lambda: 0.5,
                 concurrency=CONCURRENCY,
                 gather_seconds=0.001,
+                connections=connections,
             )
         )
         try:

@@ -279,6 +279,18 @@ async def test_endpoints_that_hang_hold_nobody_up(hooks: Hooks, endpoint: Endpoi
         assert dead.most_at_once <= 2 * 20  # two each, and no more until they answer
 
 
+async def test_where_connections_are_few_lines_take_turns(database_url: str) -> None:
+    async with open_hooks(database_url, connections=2) as hooks, listening() as endpoint:
+        for number in range(4):
+            await hooks.add(f"{endpoint.url}/{number}", EventType.MESSAGE_QUEUED)
+        for _ in range(10):
+            await hooks.desk.send()
+        await hooks.drain_until(lambda: len(endpoint.requests) == 40, "every webhook")
+        await hooks.webhooks.settled()
+        assert endpoint.most_at_once <= 2
+        assert await hooks.queued() == []
+
+
 async def test_an_endpoint_may_not_lead_to_a_private_address(hooks: Hooks, endpoint: Endpoint) -> None:
     endpoint_id, _ = await hooks.add(endpoint.url, EventType.MESSAGE_QUEUED, allow_private=False)
     await hooks.desk.send()

@@ -8,6 +8,7 @@ no number of dead endpoints keeps events from the living.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -55,6 +56,7 @@ class WebhookMeans:
     """What deliveries are made with.
 
     unseal: opens the endpoints' secrets. now: seconds that only go on. concurrency: deliveries at once, an endpoint.
+    connections: deliveries at once, altogether.
     """
 
     endpoints: WebhookStore
@@ -68,6 +70,7 @@ class WebhookMeans:
     random: Callable[[], float]
     concurrency: int
     gather_seconds: float = GATHER_SECONDS
+    connections: int = MOST_CONNECTIONS
 
 
 class Webhooks:
@@ -80,7 +83,8 @@ class Webhooks:
         self._unusable: set[int] = set()
         self._standing: deque[Line] = deque()  # with something to deliver, and no connection to spare
         self._tasks: set[asyncio.Task[None]] = set()
-        self._untrusted = 0  # deliveries that are on their way to lines without trust
+        self._running = 0  # deliveries that are on their way
+        self._untrusted = 0  # those of them to lines without trust
         self._ended: list[Ended] = []
         self._gone: set[int] = set()
         self._something = asyncio.Event()
@@ -130,9 +134,11 @@ class Webhooks:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
         if self._recorder is not None:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(CLOSE_SECONDS):
+                    await self.settled()
             self._recorder.cancel()
             await asyncio.gather(self._recorder, return_exceptions=True)
-            await self._record_rest()
         self._means.client.close()
 
     async def _refresh(self) -> None:
@@ -157,6 +163,7 @@ class Webhooks:
             if endpoint.id not in self._unusable:
                 self._log.error("a webhook endpoint cannot be signed for", endpoint=endpoint.id, faults=error.faults)
             self._unusable.add(endpoint.id)
+            self._lines.pop(endpoint.id, None)
             return
         self._unusable.discard(endpoint.id)
         if before is not None:
@@ -205,8 +212,8 @@ class Webhooks:
     def _start(self, line: Line) -> None:
         """Begin as many deliveries of a line as it may have; it stands where there is no connection to spare."""
         while not self._stopping and line.may_start(self._means.now()):
-            full = len(self._tasks) >= MOST_CONNECTIONS
-            if full or (not line.trusted and self._untrusted >= MOST_CONNECTIONS // 2):
+            most = self._means.connections
+            if self._running >= most or (not line.trusted and self._untrusted >= most // 2):
                 if line not in self._standing:
                     self._standing.append(line)
                 return
@@ -214,6 +221,7 @@ class Webhooks:
             if self._recorder is None:
                 self._recorder = asyncio.create_task(self._record(), name="webhook recorder")
             line.running += 1
+            self._running += 1
             self._untrusted += not line.trusted
             task = asyncio.create_task(self._run(line, trusted=line.trusted), name=f"webhook {line.endpoint.id}")
             self._tasks.add(task)
@@ -225,11 +233,14 @@ class Webhooks:
             while line.waiting and not self._stopping and line.running <= line.reach:
                 held = line.waiting.popleft()
                 late = self._means.now() >= held.until  # whoever claims it next delivers it
-                if self._standing or not (late or await self._deliver(line, held.due)):
+                if not late and not await self._deliver(line, held.due):
+                    break
+                if self._standing:
                     break
         finally:
             self._untrusted -= not trusted
             line.running -= 1
+            self._running -= 1
             self._something.set()
         for _ in range(len(self._standing)):
             self._start(self._standing.popleft())

@@ -24,6 +24,7 @@ TIMEOUT_SECONDS: Final = 15.0
 CONNECT_SECONDS: Final = 5.0
 MOST_ADDRESSES: Final = 4
 IDLE_SECONDS: Final = 60.0
+MOST_IDLE: Final = 400
 HEAD_BYTES: Final = 65_536
 BODY_BYTES: Final = 65_536
 
@@ -70,6 +71,7 @@ class Client:
         self._resolver = resolver
         self._trust = trust
         self._idle: dict[Key, list[_Connection]] = {}
+        self._kept = 0  # how many those are
 
     async def post(self, target: Target, request: bytes, *, allow_private: bool) -> Answer:
         """Send one request, head and body, and read what comes back. Raises Unanswered, saying why."""
@@ -99,6 +101,7 @@ class Client:
                 self._idle[key] = kept
             else:
                 del self._idle[key]
+        self._kept = sum(map(len, self._idle.values()))
 
     def close(self) -> None:
         """Let go of idle connections and of the resolver."""
@@ -106,6 +109,7 @@ class Client:
             for connection in idle:
                 connection.close()
         self._idle.clear()
+        self._kept = 0
         self._resolver.close()
 
     async def _post(self, target: Target, request: bytes, allow_private: bool) -> Answer:
@@ -124,8 +128,9 @@ class Client:
             if connection.answer is not None:
                 return connection.answer  # its head was there; only its body was not
             raise
-        if connection.usable:
+        if connection.usable and self._kept < MOST_IDLE:
             connection.idle_since = self._now()
+            self._kept += 1
             self._idle.setdefault(key, []).append(connection)
         else:
             connection.close()
@@ -135,6 +140,7 @@ class Client:
         idle = self._idle.get(key)
         while idle:
             connection = idle.pop()
+            self._kept -= 1
             if connection.usable:
                 return connection
         return None
