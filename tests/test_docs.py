@@ -140,7 +140,9 @@ def check_command(words: list[str], piece: Told) -> None:
         return
     assert not left, f"{piece}: too many words"
     if piece.whole:
-        missing = [p.name for p in command.params if p.required and not isinstance(given.get(p.name or ""), str)]
+        missing = [
+            p.name for p in command.params if p.required and not isinstance(given.get(p.name or ""), str | tuple)
+        ]
         assert not missing, f"{piece}: lacks {missing}"
 
 

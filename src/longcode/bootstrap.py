@@ -15,27 +15,35 @@ from longcode.expiring.sql import SqlExpiring
 from longcode.flow.accept import Accept
 from longcode.flow.arrival import Arrivals
 from longcode.flow.catalog import CatalogCache
+from longcode.flow.health import Health
 from longcode.flow.identity import Verifier
 from longcode.flow.inbound import Inbound
 from longcode.flow.intake import Intake
 from longcode.flow.jobs import WEBHOOKS, Kick
 from longcode.flow.mailbox import Mailbox
+from longcode.flow.pools import Pools
 from longcode.flow.receipt import Receipts
+from longcode.flow.rerouting import Rerouting
 from longcode.flow.settlement import Settlement
 from longcode.flow.stops import Stops
 from longcode.settings import Settings
 from longcode.store.accounts import AccountStore
 from longcode.store.arrivals import ArrivalStore
+from longcode.store.carrier_status import CarrierStatusStore
 from longcode.store.catalog import CatalogStore
+from longcode.store.circuits import CircuitStore
 from longcode.store.conversations import ConversationStore
 from longcode.store.database import COMMAND_SECONDS, Database
 from longcode.store.intake import IntakeStore
+from longcode.store.limits import LimitStore
 from longcode.store.mailbox import MailboxStore
 from longcode.store.messages import MessageStore
 from longcode.store.numbers import NumberStore
 from longcode.store.opt_outs import OptOutStore
 from longcode.store.outbox import OutboxStore
+from longcode.store.pools import PoolStore
 from longcode.store.receipts import ReceiptStore
+from longcode.store.rerouting import ReroutingStore
 from longcode.store.stops import StopStore
 from longcode.store.strays import StrayStore
 from longcode.store.webhook_queue import WebhookQueue
@@ -54,6 +62,9 @@ class Product:
     expiring: Expiring
     catalog: CatalogCache
     catalog_store: CatalogStore
+    limits: LimitStore
+    pool_store: PoolStore
+    pools: Pools
     accounts: AccountStore
     numbers: NumberStore
     messages: MessageStore
@@ -72,6 +83,8 @@ class Product:
     outbox: OutboxStore
     stops: Stops
     arrivals: Arrivals
+    rerouting: Rerouting
+    health: Health
 
 
 def ignore_kick(_job: str) -> None:
@@ -129,14 +142,18 @@ async def running(settings: Settings, *, kick: Kick = ignore_kick, clock: Clock 
             store=intake_store, expiring=expiring, stops=stops, catalog=catalog, clock=clock, kick=kick
         )
         intake = Intake(settlement, limit=settings.intake_limit)
+        pool_store = PoolStore(database, clock)
+        pools = Pools(pool_store, catalog, clock)
         accept = Accept(
             intake=intake,
             store=intake_store,
+            pools=pools,
             clock=clock,
             mint_id=mint_id,
             anonymous_sends=settings.anonymous_sends,
         )
         accounts = AccountStore(database, clock)
+        outbox = OutboxStore(database, clock)
         verifier = Verifier(accounts, now=time.monotonic)
         stack.callback(verifier.close)
         intake.start()
@@ -149,6 +166,9 @@ async def running(settings: Settings, *, kick: Kick = ignore_kick, clock: Clock 
             expiring=expiring,
             catalog=catalog,
             catalog_store=catalog_store,
+            limits=LimitStore(database),
+            pool_store=pool_store,
+            pools=pools,
             accounts=accounts,
             numbers=NumberStore(database, clock),
             messages=MessageStore(database),
@@ -163,7 +183,13 @@ async def running(settings: Settings, *, kick: Kick = ignore_kick, clock: Clock 
             accept=accept,
             inbound=Inbound(intake=intake, clock=clock, mint_id=mint_id),
             receipts=Receipts(ReceiptStore(database, clock, mint_id), StrayStore(database, clock), clock),
-            outbox=OutboxStore(database, clock),
+            outbox=outbox,
+            rerouting=Rerouting(
+                store=ReroutingStore(database, clock), outbox=outbox, catalog=catalog, clock=clock, kick=kick
+            ),
+            health=Health(
+                circuits=CircuitStore(database), status=CarrierStatusStore(database), catalog=catalog, clock=clock
+            ),
             stops=stops,
             arrivals=Arrivals(
                 intake=intake,

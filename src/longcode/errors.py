@@ -8,7 +8,10 @@
     │   ├── NotOwned          the account has no such number
     │   ├── NotWhitelisted    the account may not use this sender ID
     │   ├── OptedOut          the recipient asked not to be written to
+    │   ├── PoolEmpty         the account may send as no sender of the pool
+    │   ├── DestinationRefused  the account may not write to this recipient
     │   ├── LimitReached      the sender's quota for this window is spent
+    │   │   └── CapReached    the account's cap for this day is spent
     │   ├── KeyReused         an idempotency key came back with another body
     │   ├── NotFound
     │   └── Duplicate
@@ -100,6 +103,24 @@ class LimitReached(Refused):
     def __init__(self, message: str, *, retry_after_seconds: int) -> None:
         super().__init__(message)
         self.retry_after_seconds = retry_after_seconds
+
+
+class CapReached(LimitReached):
+    """What the operator lets the account send or spend in a day (UTC) is used up."""
+
+    code = "cap_reached"
+
+
+class PoolEmpty(Refused):
+    """A pool has no sender that is still the account's."""
+
+    code = "pool_empty"
+
+
+class DestinationRefused(Refused):
+    """The operator does not let this account write to recipients that begin so."""
+
+    code = "destination_refused"
 
 
 class KeyReused(Refused):

@@ -74,8 +74,9 @@ def test_carriers_are_listed_with_what_waits_for_them(operator: Operator) -> Non
         "state": "running",
         "waiting": 0,
         "last_error": None,
+        "circuit": None,
     }
-    assert operator.run("carrier", "list").splitlines()[0] == "name\tdriver\tstate\twaiting\tlast error"
+    assert operator.run("carrier", "list").splitlines()[0] == "name\tdriver\tstate\twaiting\tlast error\tleft alone for"
 
 
 def test_pausing_is_seen_by_every_process_and_is_harmless_twice(operator: Operator) -> None:
@@ -99,7 +100,7 @@ def test_routes_are_listed_in_the_order_in_which_they_are_tried_and_removed_by_i
         ("", None, 5, "north"),
         ("", None, -1000, "simulator"),
     ]
-    assert operator.run("route", "list").splitlines()[3].split("\t")[1:] == ["all", "all", "5", "north"]
+    assert operator.run("route", "list").splitlines()[3].split("\t")[1:6] == ["all", "all", "5", "north", "all"]
     [shown] = operator.lines("carrier", "show", "north")
     assert [route["prefix"] for route in shown["routes"]] == ["4477", "44", ""]
     for route in shown["routes"]:

@@ -144,6 +144,8 @@ async def open_desk(database_url: str, *, clock: Clock = utc_now, driver: Driver
             outbox=outbox,
             stops=world.stops,
             paces=Paces(expiring=world.expiring, catalog=world.catalog, now=time.monotonic),
+            health=world.health,
+            kick=world.kicked.append,
             receipts=receipts,
             clock=world.clock,
             mint_id=mint_id,

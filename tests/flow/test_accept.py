@@ -204,7 +204,7 @@ async def test_a_scheduled_message_to_a_number_of_this_server_takes_its_route_wh
     assert message.status is Status.SCHEDULED
     assert await world.count("outbox") == 1
     carrier_id = await world.route()
-    await world.outbox.set_carrier(carrier_id, [message.id])
+    await world.rerouting.run()
     assert await world.status(message.id) == (Status.SCHEDULED, None)
     assert (await world.rows("outbox"))[0].carrier_id == carrier_id
 

@@ -41,8 +41,8 @@ def sweep(world: World) -> Sweep:
         receipts=Receipts(
             ReceiptStore(world.database, world.clock, mint_id), StrayStore(world.database, world.clock), world.clock
         ),
-        outbox=world.outbox,
-        catalog=world.catalog,
+        rerouting=world.rerouting,
+        health=world.health,
         events=WebhookStore(world.database, world.clock),
         retention=timedelta(days=30),
         clock=world.clock,

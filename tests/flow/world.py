@@ -20,20 +20,28 @@ from longcode.expiring.port import Bucket, Expiring, Pair, Question, Verdict
 from longcode.expiring.sql import SqlExpiring
 from longcode.flow.accept import Accept, Send, SenderRule
 from longcode.flow.catalog import CatalogCache
+from longcode.flow.health import Health
 from longcode.flow.inbound import Inbound
 from longcode.flow.intake import Intake
 from longcode.flow.mailbox import Mailbox
+from longcode.flow.pools import Pools
+from longcode.flow.rerouting import Rerouting
 from longcode.flow.settlement import Settlement
 from longcode.flow.stops import Stops
 from longcode.store import schema
 from longcode.store.accounts import AccountStore
+from longcode.store.carrier_status import CarrierStatusStore
 from longcode.store.catalog import CatalogStore
+from longcode.store.circuits import CircuitStore
 from longcode.store.database import Database
 from longcode.store.intake import IntakeStore, KeyClaim, Known, Lookups, NewMessage
+from longcode.store.limits import LimitStore
 from longcode.store.messages import MessageStore
 from longcode.store.numbers import NumberStore
 from longcode.store.opt_outs import OptOutStore
 from longcode.store.outbox import OutboxStore
+from longcode.store.pools import PoolStore
+from longcode.store.rerouting import ReroutingStore
 from longcode.store.stops import StopStore
 from longcode.store.words import WordStore
 
@@ -166,6 +174,10 @@ class World:
     inbound: Inbound
     mailbox: Mailbox
     stops: Stops
+    limits: LimitStore
+    pools: PoolStore
+    health: Health
+    rerouting: Rerouting
     kicked: list[str] = field(default_factory=list)
 
     async def account(self, name: str = "acme") -> Account:
@@ -175,10 +187,11 @@ class World:
         account = await self.account("nobody")
         return Account(account.id, account.name, anonymous=True)
 
-    async def route(self, driver: str = "simulator", prefix: str = "") -> int:
-        """A carrier with a route to it; the carrier's id."""
-        carrier_id = await self.catalog_store.add_carrier(f"{driver}-{prefix}", driver, {})
-        await self.catalog_store.add_route(f"{driver}-{prefix}", prefix=prefix, account_id=None, priority=0)
+    async def route(self, driver: str = "simulator", prefix: str = "", name: str = "", **route: Any) -> int:
+        """A carrier with a route to it; the carrier's id. route: as CatalogStore.add_route takes it."""
+        name = name or f"{driver}-{prefix}"
+        carrier_id = await self.catalog_store.add_carrier(name, driver, {})
+        await self.catalog_store.add_route(name, prefix=prefix, **route)
         return carrier_id
 
     async def login(self, account: Account, *logins: str) -> None:
@@ -251,6 +264,8 @@ async def open_world(
     )
     intake = Intake(settlement, limit=intake_limit)
     intake.start()
+    outbox = OutboxStore(database, clock)
+    pools = PoolStore(database, clock)
     try:
         yield World(
             database=database,
@@ -264,9 +279,28 @@ async def open_world(
             catalog_store=catalog_store,
             catalog=catalog,
             messages=MessageStore(database),
-            outbox=OutboxStore(database, clock),
+            outbox=outbox,
+            limits=LimitStore(database),
+            pools=pools,
+            health=Health(
+                circuits=CircuitStore(database), status=CarrierStatusStore(database), catalog=catalog, clock=clock
+            ),
+            rerouting=Rerouting(
+                store=ReroutingStore(database, clock),
+                outbox=outbox,
+                catalog=catalog,
+                clock=clock,
+                kick=kicked.append,
+            ),
             intake=intake,
-            accept=Accept(intake=intake, store=store, clock=clock, mint_id=mint_id, anonymous_sends=anonymous_sends),
+            accept=Accept(
+                intake=intake,
+                store=store,
+                pools=Pools(pools, catalog, clock),
+                clock=clock,
+                mint_id=mint_id,
+                anonymous_sends=anonymous_sends,
+            ),
             inbound=Inbound(intake=intake, clock=clock, mint_id=mint_id),
             mailbox=Mailbox(intake=intake, distinct_clock=DistinctClock(clock), mint_id=mint_id),
             stops=stops,

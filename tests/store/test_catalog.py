@@ -10,10 +10,10 @@ import pytest
 
 from longcode.domain.clock import utc_now
 from longcode.errors import ConfigurationError, Duplicate, NotFound, Refused
-from longcode.flow.catalog import Catalog, CatalogCache
+from longcode.flow.catalog import CatalogCache
 from longcode.store.accounts import AccountStore
 from longcode.store.carrier_status import CarrierStatusStore
-from longcode.store.catalog import CarrierRow, CatalogStore, PaceRow, RouteRow
+from longcode.store.catalog import CarrierRow, CatalogStore, RouteRow, Stored
 from longcode.store.database import Database
 from longcode.store.intake import IntakeStore
 from longcode.store.outbox import Conclusion, OutboxStore
@@ -26,7 +26,7 @@ class CountingStore(CatalogStore):
 
     loads = 0
 
-    async def load(self) -> tuple[int, list[CarrierRow], list[RouteRow], list[PaceRow]]:
+    async def load(self) -> Stored:
         self.loads += 1
         return await super().load()
 
@@ -48,14 +48,14 @@ async def test_what_was_added_is_loaded(store: CountingStore, database: Database
     carrier_id = await store.add_carrier("sim", "simulator", {"rate": 50, "hosts": ["a", "b"]})
     first = await store.add_route("sim", prefix="", account_id=None, priority=0)
     second = await store.add_route("sim", prefix="1202", account_id=account.id, priority=9)
-    version, carriers, routes, paces = await store.load()
-    assert version == await store.version()
-    assert carriers == [CarrierRow(carrier_id, "sim", "simulator", {"rate": 50, "hosts": ["a", "b"]}, False)]
-    assert sorted(routes, key=lambda route: route.id) == [
+    stored = await store.load()
+    assert stored.version == await store.version()
+    assert stored.carriers == [CarrierRow(carrier_id, "sim", "simulator", {"rate": 50, "hosts": ["a", "b"]}, False)]
+    assert sorted(stored.routes, key=lambda route: route.id) == [
         RouteRow(first, carrier_id, "", None, 0),
         RouteRow(second, carrier_id, "1202", account.id, 9),
     ]
-    assert paces == []
+    assert stored.paces == []
 
 
 async def test_a_pace_is_set_changed_and_removed(store: CountingStore, database: Database) -> None:
@@ -96,33 +96,6 @@ async def test_a_cache_reads_again_only_what_moved_on(store: CountingStore, data
     assert store.loads == 2
 
 
-@pytest.mark.parametrize(
-    ("recipient", "account_id", "carrier_id"),
-    [
-        ("+12025550101", 1, 12),
-        ("1 (202) 555-0101", 1, 12),
-        ("+12025550101", 2, 13),
-        ("+13015550101", 2, 11),
-        ("+442079460101", 1, 10),
-        ("anna", 1, 10),
-        ("", 1, 10),
-    ],
-)
-def test_the_first_route_that_fits_carries(recipient: str, account_id: int, carrier_id: int) -> None:
-    routes = (
-        RouteRow(4, 13, "1202", 2, 0),
-        RouteRow(3, 12, "1202", None, 9),
-        RouteRow(2, 11, "1", None, 0),
-        RouteRow(1, 10, "", None, 0),
-    )
-    assert Catalog(1, {}, routes).route(account_id, recipient) == carrier_id
-
-
-def test_no_route_is_no_carrier() -> None:
-    assert Catalog(1, {}, ()).route(1, "+12025550101") is None
-    assert Catalog(1, {}, (RouteRow(1, 10, "44", None, 0),)).route(1, "+12025550101") is None
-
-
 async def test_settings_are_changed_as_a_whole_or_not_at_all(store: CountingStore) -> None:
     await store.add_carrier("north", "smpp", {"port": "1"})
     before = await store.version()
@@ -137,7 +110,7 @@ async def test_settings_are_changed_as_a_whole_or_not_at_all(store: CountingStor
         await store.change_settings("north", fault)
     with pytest.raises(NotFound):
         await store.change_settings("south", fault)
-    _, [carrier], _, _ = await store.load()
+    [carrier] = (await store.load()).carriers
     assert carrier.settings == {"port": "1", "host": "a"}
     assert await store.version() == before + 1
 

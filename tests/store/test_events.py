@@ -101,8 +101,9 @@ async def cancel(desk: Desk) -> None:
 async def route_later(desk: Desk) -> None:
     for route in (await desk.world.catalog.now()).routes:
         await desk.world.catalog_store.remove_route(route.id)
-    message_id = await desk.send()
-    await desk.outbox.set_carrier(desk.carrier_id, [message_id])
+    await desk.send()
+    await desk.world.route(name="later")
+    await desk.world.rerouting.run()
 
 
 async def write_to_own_number(desk: Desk) -> None:

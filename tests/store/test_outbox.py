@@ -263,18 +263,6 @@ async def test_nothing_concluded_and_nothing_begun_is_nothing_done(queue: Queue)
     await queue.outbox.begin([])
 
 
-async def test_an_unrouted_message_is_found_and_given_a_carrier_once(queue: Queue) -> None:
-    message_id = await queue.put(carrier_id=None, status=Status.ACCEPTED)
-    routed = await queue.put()
-    (waiting,) = await queue.outbox.unrouted(10)
-    assert (waiting.message_id, waiting.account_id, waiting.recipient) == (message_id, 1, "+12025550101")
-    assert await queue.outbox.unrouted(10, after=message_id) == []
-    await queue.outbox.set_carrier(OTHER_CARRIER, [message_id, routed])
-    assert await queue.status(message_id) == (Status.QUEUED, None)
-    assert await queue.claim(carrier_id=OTHER_CARRIER) == [message_id]
-    assert await queue.claim() == [routed]
-
-
 MOVES = st.lists(st.tuples(st.sampled_from(Status), st.sampled_from([None, "code"])), max_size=12)
 
 

@@ -25,11 +25,12 @@ from longcode.flow.receipt import Receipts
 from longcode.store import events, outbox_hot, receipts_hot, webhook_hot
 from longcode.store.accounts import AccountStore
 from longcode.store.database import Database
-from longcode.store.intake import INSERT, PREFLIGHT, IntakeStore, KeyClaim, Lookups, NewMessage
+from longcode.store.intake import INSERT, INSERT_COUNTED, PREFLIGHT, IntakeStore, KeyClaim, Lookups, NewMessage
 from longcode.store.messages import MessageStore
 from longcode.store.opt_outs import OptOutStore
 from longcode.store.outbox import Conclusion, NewAttempt, NewOutcome, OutboxStore
 from longcode.store.receipts import ReceiptStore
+from longcode.store.rerouting import ReroutingStore
 from longcode.store.sequels import Reply, Sequel
 from longcode.store.stops import StopStore
 from longcode.store.strays import StrayStore
@@ -59,6 +60,7 @@ ROWS = 5000
 HOT = {
     "what accept asks": PREFLIGHT,
     "what accept stores": INSERT,
+    "what accept stores and counts": INSERT_COUNTED,
     "what dispatch claims": outbox_hot.CLAIM,
     "what dispatch begins": outbox_hot.BEGIN,
     "what dispatch concludes": outbox_hot.CONCLUDE,
@@ -180,7 +182,10 @@ async def live_through(database: Database) -> None:
     await receipts.take(
         [CarrierReceipt(carrier_id=CARRIER, reference="r", status=ReceiptStatus.DELIVERED, attempt_id=attempt_id)]
     )
-    await outbox.unrouted(10)
+    rerouting = ReroutingStore(database, utc_now)
+    for carrier_id in (None, CARRIER):
+        await rerouting.move(carrier_id, CARRIER, await rerouting.waiting(carrier_id, 10))
+    await rerouting.orphaned()
     await hear_stop(database, message)
 
 

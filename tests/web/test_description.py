@@ -17,6 +17,7 @@ from openapi_spec_validator import validate
 from longcode import __version__
 from longcode.dialects import conversations, inbound_outbound, mailbox, messages, numbers
 from longcode.domain.phone import MAX_INVENTORY_VALUE_LENGTH
+from longcode.store.limits import AccountLimits
 from longcode.web.app import endpoints
 from longcode.web.description import as_yaml, document
 from longcode.wire.errors import Fault
@@ -209,6 +210,24 @@ async def opt_out(stage: Stage) -> None:
     await stage.api.product.opt_outs.add(stage.caller.account_id, "12025550191", source="operator")
 
 
+async def no_destination(stage: Stage) -> None:
+    await own_number(stage)
+    await may_send(stage)
+    await stage.api.product.limits.set(stage.caller.account_id, AccountLimits(destinations=("1202",)))
+
+
+def after_the_cap(operation_id: str, name: str) -> Callable[[Stage], Awaitable[None]]:
+    """The account may send one segment a day, and sent it."""
+
+    async def prepare(stage: Stage) -> None:
+        await own_number(stage)
+        await may_send(stage)
+        await stage.api.product.limits.set(stage.caller.account_id, AccountLimits(segments_per_day=1))
+        assert (await stage.run(operation_id, name)).status < 300
+
+    return prepare
+
+
 async def may_send(stage: Stage) -> None:
     await stage.api.whitelist(stage.caller, "MyCorp")
 
@@ -251,6 +270,10 @@ PREPARED: Mapping[tuple[str, str], Callable[[Stage], Awaitable[None]]] = {
     ("sendOutboundSms", "sent"): own_number,
     ("sendOutboundSms", "stopped"): stop,
     ("sendOutboundSms", "over the limit"): spend_limit,
+    ("sendOutboundSms", "no destination"): no_destination,
+    ("sendOutboundSms", "over the cap"): after_the_cap("sendOutboundSms", "sent"),
+    ("sendSms", "no destination"): no_destination,
+    ("sendSms", "over the cap"): after_the_cap("sendSms", "sent"),
     ("sendSms", "repeated"): converse,
     ("sendSms", "another message"): converse,
     ("sendSms", "opted out"): opt_out,
@@ -271,6 +294,8 @@ PREPARED: Mapping[tuple[str, str], Callable[[Stage], Awaitable[None]]] = {
     ("createMessage", "another body"): create,
     ("createMessage", "stop word"): may_send,
     ("createMessage", "opted out"): opt_out,
+    ("createMessage", "no destination"): no_destination,
+    ("createMessage", "over the cap"): after_the_cap("createMessage", "created"),
     ("getMessage", "one"): create,
     ("takeReceipt", "delivered"): hand_over,
     ("fetchNewMessages", "fetched"): letter,

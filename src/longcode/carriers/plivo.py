@@ -146,7 +146,8 @@ class Plivo:
             return deferred
         if 400 <= reply.status < 500:
             error = words(said.get("error"))
-            code = "refused_by_carrier" if error else f"http_{reply.status}"
+            # 401, 402 and 403 are about the account, whatever the words: another carrier may take the message.
+            code = "refused_by_carrier" if error and reply.status not in (401, 402, 403) else f"http_{reply.status}"
             return Rejected(code, f"{reply.status}: {error}" if error else f"The carrier answered {reply.status}.")
         return unproven(reply)
 

@@ -30,6 +30,7 @@ COMMANDS = {
     "carrier": "carriers:carrier",
     "route": "routes:route",
     "pace": "paces:pace",
+    "pool": "pools:pool",
     "webhook": "webhooks:webhook",
     "message": "messages:message",
     "receipt": "messages:receipt",

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from longcode.bootstrap import Product
+from longcode.cli.limits import limits, limits_record, show_account
 from longcode.cli.listing import Listing, pages
 from longcode.cli.product import account_option, json_option, with_product
 from longcode.cli.session import data_option
@@ -16,13 +17,19 @@ from longcode.domain.timestamps import format_milli
 from longcode.errors import ConfigurationError, NotFound
 from longcode.flow.identity import CACHE_SECONDS, hash_key, hash_secret, new_key, new_secret
 from longcode.store.accounts import ApiKey
+from longcode.store.limits import Usage
 
+LIMITS = ("segments_per_day", "spend_per_day", "destinations")
 FOR_A_WHILE = f"running servers may still take it for {CACHE_SECONDS:g} seconds"
 
 
 @click.group()
 def account() -> None:
     """Accounts."""
+
+
+account.add_command(limits)
+account.add_command(show_account)
 
 
 @account.command("create")
@@ -45,11 +52,18 @@ def create_account(name: str, secret: str | None, data: Path | None) -> None:
 @data_option
 def list_accounts(as_json: bool, data: Path | None) -> None:
     """List accounts, the oldest first."""
-    listing = Listing("id", "name", "created_at", as_json=as_json)
+    listing = Listing("id", "name", "created_at", *LIMITS, as_json=as_json)
 
     async def read(product: Product) -> None:
+        catalog = await product.catalog.now()
         async for page in pages(product.accounts.page, lambda one: one.id, 0):
-            listing.add([(one.id, one.name, format_milli(one.created_at)) for one in page])
+            found = [limits_record(catalog.limits_of(one.id), Usage(), catalog.currency) for one in page]
+            listing.add(
+                [
+                    (one.id, one.name, format_milli(one.created_at), *(limits[name] for name in LIMITS))
+                    for one, limits in zip(page, found, strict=True)
+                ]
+            )
 
     with_product(data, read)
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 import click
 
 from longcode.bootstrap import Product
-from longcode.carriers import smpp_check, smpp_settings
+from longcode.carriers import policy, smpp_check, smpp_settings
 from longcode.carriers.check import CheckFailed
 from longcode.carriers.registry import KINDS, SMPP, Kind
 from longcode.cli.product import json_option, with_product
@@ -25,6 +26,7 @@ from longcode.cli.standing import (
     shown_settings,
     site_of,
     summary,
+    tell_circuit,
 )
 from longcode.cli.tables import Table, clean, echo_json, show_fields
 from longcode.domain.timestamps import format_milli
@@ -52,7 +54,7 @@ def add_carrier(name: str, driver: str, settings: tuple[str, ...], data: Path | 
         raise ConfigurationError([f"a carrier's name is 1 to {NAME_CHARACTERS} printable characters"])
     kind = KINDS[driver]
     given, faults = _read(settings)
-    _check(given, kind, faults)
+    _check(given, driver, faults)
 
     async def add(product: Product) -> None:
         await product.catalog_store.add_carrier(name, driver, _sealed(given, kind, product))
@@ -92,7 +94,7 @@ def _changed(
     faults += [f"{key}: given and unset" for key in unset if key in given]
     faults += [f"{key}: is not set" for key in unset if key not in given and key not in row.settings]
     kept = {key: value for key, value in row.settings.items() if key not in given and key not in unset}
-    _check({**unsealed(kept, product.settings), **given}, kind, faults)
+    _check({**unsealed(kept, product.settings), **given}, row.driver, faults)
     return {**kept, **_sealed(given, kind, product)}
 
 
@@ -111,12 +113,15 @@ def _read(settings: Sequence[str]) -> tuple[dict[str, str], list[str]]:
     return given, faults
 
 
-def _check(settings: Mapping[str, str], kind: Kind, faults: list[str]) -> None:
+def _check(settings: Mapping[str, str], driver: str, faults: list[str]) -> None:
     """Raise ConfigurationError with these faults and every fault of the settings' values, if there is one."""
-    try:
-        kind.check(settings)
-    except ConfigurationError as error:
-        faults = [*faults, *error.faults]
+    own, borne = policy.split(settings)
+    checks: tuple[Callable[[], object], ...] = (partial(KINDS[driver].check, own), partial(policy.parse, driver, borne))
+    for check in checks:
+        try:
+            check()
+        except ConfigurationError as error:
+            faults = [*faults, *error.faults]
     if faults:
         raise ConfigurationError(faults)
 
@@ -155,8 +160,11 @@ def list_carriers(as_json: bool, data: Path | None) -> None:
         for one in standings:
             echo_json(summary(one))
     elif standings:
-        rows = [(one.row.name, one.row.driver, one.state, one.waiting, one.last_error) for one in standings]
-        Table("name", "driver", "state", "waiting", "last error").add(rows)
+        rows = [
+            (one.row.name, one.row.driver, one.state, one.waiting, one.last_error, one.circuit and one.circuit.cause)
+            for one in standings
+        ]
+        Table("name", "driver", "state", "waiting", "last error", "left alone for").add(rows)
 
 
 @carrier.command("show")
@@ -184,6 +192,7 @@ def show_carrier(name: str, as_json: bool, data: Path | None) -> None:
     fields = {
         "driver": standing.row.driver,
         "state": standing.state,
+        **({} if standing.circuit is None else {"circuit": tell_circuit(standing.circuit, now)}),
         "waiting": standing.waiting if oldest is None else f"{standing.waiting}, the oldest due {format_milli(oldest)}",
         **{f"setting {key}": value for key, value in shown_settings(standing.row).items()},
         **{f"{kind} callbacks": url for kind, url in callbacks.items()},

@@ -18,6 +18,7 @@ from longcode.domain.message import Direction, Message, Status, is_final
 from longcode.domain.timestamps import format_milli
 from longcode.errors import ConfigurationError, NotFound, Refused
 from longcode.flow.outlook import KnownCarrier, Names
+from longcode.flow.routing import Parcel
 from longcode.flow.timeline import DIALECTS, Event, carrier_of, tell
 from longcode.store.cancel import CancelStore
 from longcode.store.leftovers import LeftoverStore
@@ -50,7 +51,9 @@ def show_message(message_id: str, as_json: bool, data: Path | None) -> None:
         }
         carrier_id = carrier_of(history)
         known = None if carrier_id is None else carriers.get(carrier_id)
-        leads_to = catalog.route(history.message.account_id, history.message.recipient)
+        message = history.message
+        route = catalog.choose(Parcel(message.account_id, message.sender, message.recipient, message.id), utc_now())
+        leads_to = None if route is None else route.carrier_id
         events = tell(history, Names(carriers), utc_now(), leads_to=leads_to)
         return history, None if known is None else known.name, events
 

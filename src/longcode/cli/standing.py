@@ -20,6 +20,7 @@ from longcode.domain.timestamps import format_milli, parse_instant
 from longcode.errors import InvalidField
 from longcode.store.carrier_status import COUNTED, CarrierStatusStore, ProcessStatus, QueueDepth
 from longcode.store.catalog import CarrierRow, RouteRow
+from longcode.store.circuits import Circuit
 
 HIDDEN = "•••"
 TOKEN_SETTING = "callback_token"  # noqa: S105 - its name
@@ -27,11 +28,15 @@ TOKEN_SETTING = "callback_token"  # noqa: S105 - its name
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How one carrier is doing. last_error: the latest that a process reports of a bind, None where there is none."""
+    """How one carrier is doing. last_error: the latest that a process reports of a bind, None where there is none.
+
+    circuit: why it is left alone; None where it is not.
+    """
 
     row: CarrierRow
     depth: QueueDepth
     processes: Sequence[ProcessStatus]
+    circuit: Circuit | None = None
 
     @property
     def state(self) -> str:
@@ -59,7 +64,18 @@ def counted(waiting: int) -> str:
 async def read_standing(product: Product, row: CarrierRow) -> Standing:
     """How a carrier stands now."""
     store = CarrierStatusStore(product.database)
-    return Standing(row, await store.depth(row.id), await store.processes(row.id))
+    circuit = (await product.catalog.now()).circuits.get(row.id)
+    return Standing(row, await store.depth(row.id), await store.processes(row.id), circuit)
+
+
+def tell_circuit(circuit: Circuit, now: datetime) -> str:
+    """Since when and why a carrier is left alone, and what comes next, for people."""
+    times = f", {circuit.openings} times in a row" if circuit.openings > 1 else ""
+    if circuit.is_open(now):
+        after = f"one message tries it at {format_milli(circuit.until)}"
+    else:
+        after = "one message tries it now"
+    return f"open since {format_milli(circuit.opened_at)} for {circuit.cause}{times}; {after}"
 
 
 def shown_settings(row: CarrierRow) -> dict[str, str]:
@@ -88,12 +104,21 @@ def callback_urls(row: CarrierRow, product: Product) -> dict[str, str]:
 
 def summary(standing: Standing) -> dict[str, object]:
     """What programs read in a list; keys are added, and never change their meaning."""
+    circuit = standing.circuit
     return {
         "name": standing.row.name,
         "driver": standing.row.driver,
         "state": standing.state,
         "waiting": standing.depth.waiting,
         "last_error": standing.last_error,
+        "circuit": None
+        if circuit is None
+        else {
+            "cause": circuit.cause,
+            "opened_at": format_milli(circuit.opened_at),
+            "until": format_milli(circuit.until),
+            "openings": circuit.openings,
+        },
     }
 
 

@@ -19,7 +19,7 @@ import msgspec
 
 from longcode.domain.account import Account
 from longcode.domain.timestamps import parse_unix_seconds
-from longcode.errors import InvalidField, KeyReused, LongcodeError, NotFound, OptedOut
+from longcode.errors import DestinationRefused, InvalidField, KeyReused, LongcodeError, NotFound, OptedOut
 from longcode.flow.accept import Accept, Send, SenderRule
 from longcode.flow.inbound import Inbound, Received
 from longcode.store.conversations import ConversationStore, Line, Position, Side
@@ -95,6 +95,8 @@ def endpoints(*, identity: Identity, accept: Accept, inbound: Inbound, store: Co
             )
         except OptedOut:
             return _say(HTTPStatus.BAD_REQUEST, f"{told.receiver} has opted out")
+        except DestinationRefused:
+            return _say(HTTPStatus.BAD_REQUEST, f"{told.receiver} is not a destination of this account")
         return _say(HTTPStatus.OK, "SMS sent successfully")
 
     async def receive(call: Call) -> Answer:

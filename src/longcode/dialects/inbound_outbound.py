@@ -10,6 +10,7 @@ from http import HTTPStatus
 from typing import Final, Literal
 
 from longcode.errors import (
+    DestinationRefused,
     IntakeFull,
     InvalidField,
     LimitReached,
@@ -80,6 +81,8 @@ def endpoints(
             return refuse(HTTPStatus.BAD_REQUEST, f"sms from {sender} to {recipient} blocked by STOP request")
         except NotOwned:
             return refuse(HTTPStatus.NOT_FOUND, "from parameter not found")
+        except DestinationRefused:
+            return refuse(HTTPStatus.BAD_REQUEST, "to is invalid")
         except LimitReached as error:
             answer = refuse(HTTPStatus.TOO_MANY_REQUESTS, f"limit reached for from {sender}")
             retry_after = (b"retry-after", str(error.retry_after_seconds).encode())

@@ -23,7 +23,16 @@ from longcode.domain.message import Medium, Message, Status
 from longcode.domain.phone import parse_recipient
 from longcode.domain.timestamps import format_micro
 from longcode.encoding.segments import Encoding
-from longcode.errors import InvalidField, KeyReused, LongcodeError, NotFound, NotWhitelisted, OptedOut, Refused
+from longcode.errors import (
+    DestinationRefused,
+    InvalidField,
+    KeyReused,
+    LongcodeError,
+    NotFound,
+    NotWhitelisted,
+    OptedOut,
+    Refused,
+)
 from longcode.flow.accept import Accept, Send, SenderRule
 from longcode.flow.receipt import Receipts
 from longcode.store.messages import MessageStore
@@ -221,6 +230,8 @@ def explain(error: LongcodeError) -> Answer:
         return _blame({"sender_id": "is not in the whitelist"})
     if isinstance(error, OptedOut):
         return _blame({"recipient": "has opted out"})
+    if isinstance(error, DestinationRefused):
+        return _blame({"recipient": "is not a destination of this account"})
     if isinstance(error, BadKey):
         return _say(HTTPStatus.BAD_REQUEST, str(error))
     if isinstance(error, KeyReused):

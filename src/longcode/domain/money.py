@@ -11,6 +11,7 @@ from longcode.errors import InvalidField
 MAX_PRICE: Final = Decimal("99999999.99")
 _CENT: Final = Decimal("0.01")
 _PLAIN: Final = re.compile(r"[0-9]+(?:\.[0-9]{1,2})?")
+_AMOUNT: Final = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,6})?")
 
 
 class Scientific(Decimal):
@@ -49,3 +50,13 @@ def parse_price(value: object, *, field: str) -> Decimal:
 def format_price(price: Decimal) -> str:
     """The price with two decimals: "0.03", "3.40", "99999999.99"."""
     return f"{price:.2f}"
+
+
+def parse_amount(value: str, *, field: str) -> Decimal:
+    """An amount of at most nine digits before the point and six behind it, as an operator types it.
+
+    Raises InvalidField(field).
+    """
+    if not _AMOUNT.fullmatch(value):
+        raise InvalidField(field, f"{field} is an amount such as 0.0075, with at most six decimals")
+    return Decimal(value)

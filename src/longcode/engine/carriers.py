@@ -8,14 +8,14 @@ import os
 import socket
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from random import random
 
 from structlog.contextvars import bound_contextvars
 
 from longcode import log
 from longcode.bootstrap import Product
-from longcode.carriers import registry, smpp_settings
+from longcode.carriers import policy, registry, smpp_settings
 from longcode.carriers.http_port import Site
 from longcode.carriers.port import Driver
 from longcode.carriers.simulator import SimulatorDriver
@@ -94,7 +94,7 @@ class CarrierDrivers:
             await driver.close()
         served = [carrier for carrier in carriers.values() if self._serves(carrier)]
         for carrier in served:
-            await self._ensure(carrier)
+            await self._ensure(replace(carrier, settings=policy.split(carrier.settings)[0]))
         for carrier_id, (_, driver) in self._open.items():
             if isinstance(driver, SmppDriver):
                 binds = [asdict(bind) | {"since": bind.since.isoformat()} for bind in driver.status()]
@@ -110,7 +110,7 @@ class CarrierDrivers:
         return carrier.driver in self._kinds and (self._names is None or carrier.name in self._names)
 
     async def _ensure(self, carrier: CarrierRow) -> None:
-        """Open a carrier's driver, or open it again where its settings changed."""
+        """Open a carrier's driver, or open it again where its own settings, without its policy, changed."""
         entry = self._open.get(carrier.id)
         if entry is not None:
             if entry[0].settings == carrier.settings:

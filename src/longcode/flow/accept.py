@@ -13,13 +13,27 @@ from functools import partial
 from longcode.domain.account import Account
 from longcode.domain.clock import Clock, MintId
 from longcode.domain.message import Direction, Medium, Message, Status
-from longcode.domain.phone import canonical
+from longcode.domain.phone import canonical, digits_of
 from longcode.encoding import segments
-from longcode.errors import InvalidField, KeyReused, LongcodeError, NotOwned, NotWhitelisted, OptedOut, Refused
+from longcode.errors import (
+    DestinationRefused,
+    InvalidField,
+    KeyReused,
+    LongcodeError,
+    NotFound,
+    NotOwned,
+    NotWhitelisted,
+    OptedOut,
+    PoolEmpty,
+    Refused,
+)
 from longcode.expiring.port import Pair, Question
+from longcode.flow.caps import charge_of
 from longcode.flow.catalog import Catalog
 from longcode.flow.intake import Intake
 from longcode.flow.keywords import is_stop_request
+from longcode.flow.pools import Pools
+from longcode.flow.routing import Parcel
 from longcode.flow.sequel import sequel_of
 from longcode.flow.settlement import Entered, Entry, Judged
 from longcode.store.intake import IntakeStore, Known, Lookups, NewMessage, Owner
@@ -54,14 +68,16 @@ class Send:
     validity: from due_at on; a message that no carrier took by its end fails.
     keywords: where it is delivered on this server, it acts there as a message from a carrier does: its words count
     for the ledger and are answered, and its number's route is taken.
-    Raises InvalidField for a priority, a due_at without zone or a validity that cannot be.
+    pool: instead of sender and sender_rule, the account's pool that gives the sender.
+    Raises InvalidField for a priority, a due_at without zone, a validity that cannot be, a sender beside a pool.
     """
 
     account: Account
-    sender: str
+    sender: str = ""
     recipient: str
     text: str
-    sender_rule: SenderRule
+    sender_rule: SenderRule = SenderRule.SENDER_ID
+    pool: str | None = None
     key: str | None = None
     fingerprint: bytes = b""
     client_reference: str | None = None
@@ -79,15 +95,25 @@ class Send:
             raise InvalidField("due_at", "due_at needs a time zone")
         if self.validity <= timedelta():
             raise InvalidField("validity", "a message must be due before its validity ends")
+        if self.pool is not None and self.sender:
+            raise InvalidField("pool", "a message has a sender or a pool")
 
 
 class Accept:
     """Takes outbound messages in."""
 
     def __init__(
-        self, *, intake: Intake, store: IntakeStore, clock: Clock, mint_id: MintId, anonymous_sends: bool
+        self,
+        *,
+        intake: Intake,
+        store: IntakeStore,
+        pools: Pools,
+        clock: Clock,
+        mint_id: MintId,
+        anonymous_sends: bool,
     ) -> None:
         self._intake = intake
+        self._pools = pools
         self._store = store
         self._clock = clock
         self._mint_id = mint_id
@@ -96,8 +122,11 @@ class Accept:
     async def send(self, send: Send) -> Entered:
         """Make one message durable and queue it; or answer a replay of its key.
 
-        Raises NotWhitelisted, OptedOut, NotOwned, LimitReached, KeyReused, IntakeFull, StorageDown.
+        Raises NotWhitelisted, OptedOut, NotOwned, DestinationRefused, LimitReached, CapReached, KeyReused,
+        IntakeFull, StorageDown; with a pool NotFound, PoolEmpty.
         """
+        if send.pool is not None:
+            send = await self._with_sender(send, send.pool)
         return await self._intake.enter(
             Entry(
                 account_id=send.account.id,
@@ -108,6 +137,17 @@ class Accept:
                 pair=None if send.counted else _pair(send),
             )
         )
+
+    async def _with_sender(self, send: Send, pool: str) -> Send:
+        """The message with a sender of the pool; as it is where it is a replay, whatever became of the pool."""
+        try:
+            picked = await self._pools.pick(send.account, pool, send.recipient)
+        except (NotFound, PoolEmpty):
+            if send.key is None or await self._store.stored_key(send.account.id, send.key) is None:
+                raise
+            return send
+        rule = SenderRule.VERBATIM_NUMBER if picked.is_number else SenderRule.SENDER_ID
+        return replace(send, sender=picked.value, sender_rule=rule, pool=None)
 
     async def refuse_used_key(self, account: Account, key: str) -> None:
         """Raise KeyReused where the key is taken; for bodies that cannot be a replay of anything stored."""
@@ -143,6 +183,8 @@ class Accept:
         else:
             messages = (self._queue(send, catalog),)
         marks: tuple[Pair, ...] = ()
+        if refused is None and peer is None and not catalog.limits_of(account_id).allows(digits_of(send.recipient)):
+            refused = DestinationRefused(f"this account may not write to {send.recipient}")
         if peer is not None and send.keywords:
             messages = self._with_sequel(messages, known, catalog)
         elif refused is None and peer is not None and is_stop_request(send.text):
@@ -163,7 +205,10 @@ class Accept:
             priority=REPLY_PRIORITY,
         )
         peer = known.owners.get(canonical(recipient))
-        return (self._queue(send, catalog),) if peer is None else self._deliver_on_net(send, peer)
+        if peer is not None:
+            return self._deliver_on_net(send, peer)
+        # An answer that the law asks for is sent whatever the caps are.
+        return (replace(self._queue(send, catalog), charge=None),)
 
     def _with_sequel(self, messages: tuple[NewMessage, ...], known: Known, catalog: Catalog) -> tuple[NewMessage, ...]:
         """Messages that were delivered on this server; with the last, which came in, what follows from it."""
@@ -177,20 +222,23 @@ class Accept:
     def _queue(self, send: Send, catalog: Catalog) -> NewMessage:
         """A message and its place in the outbox."""
         simulator_only = self._simulator_only(send)
-        carrier_id = catalog.route(send.account.id, send.recipient, simulator_only=simulator_only)
-        if carrier_id is None and simulator_only:
+        message = self._message(send, Status.QUEUED)
+        parcel = Parcel(send.account.id, send.sender, send.recipient, message.id)
+        route = catalog.choose(parcel, message.created_at, simulated=True if simulator_only else None)
+        if route is None and simulator_only:
             raise Refused("anonymous calls reach only the simulator, and no route leads to one")
-        status = Status.ACCEPTED if carrier_id is None else Status.QUEUED
-        message = self._message(send, Status.SCHEDULED if self._is_scheduled(send) else status)
+        if self._is_scheduled(send) or route is None:
+            message = replace(message, status=Status.SCHEDULED if self._is_scheduled(send) else Status.ACCEPTED)
         due_at = max(message.created_at, send.due_at or message.created_at)
         return NewMessage(
             message=message,
             call_id=message.id,
             queued=True,
-            carrier_id=carrier_id,
+            carrier_id=None if route is None else route.carrier_id,
             priority=send.priority,
             due_at=due_at,
             expires_at=due_at + send.validity,
+            charge=charge_of(catalog.limits_of(send.account.id), message, route),
         )
 
     def _is_scheduled(self, send: Send) -> bool:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from longcode.carriers.port import Accepted, Deferred, Outcome, Rejected, Submission, Unconfirmed
 from longcode.domain.message import Status
-from longcode.store.outbox import Claimed, Conclusion, NewOutcome
+from longcode.store.outbox import Claimed, Conclusion, NewOutcome, PastAttempt
 
 # After its validity an unconfirmed message may still get a late receipt.
 GRACE = timedelta(minutes=15)
@@ -23,9 +23,14 @@ ANSWERED = frozenset({"accepted", "rejected", "deferred", UNWRITTEN})
 
 def unproven(claimed: Claimed) -> bool:
     """True where an attempt was cut or unconfirmed and nothing proves since that its segment arrived."""
-    proven = {past.segment_index for past in claimed.past if past.kind == "accepted"}
-    answered = {past.attempt_id for past in claimed.past if past.kind in ANSWERED}
-    return any(past.segment_index not in proven and past.attempt_id not in answered for past in claimed.past)
+    return is_unproven(claimed.past)
+
+
+def is_unproven(past: Sequence[PastAttempt]) -> bool:
+    """As `unproven`, of a message's earlier attempts."""
+    proven = {one.segment_index for one in past if one.kind == "accepted"}
+    answered = {one.attempt_id for one in past if one.kind in ANSWERED}
+    return any(one.segment_index not in proven and one.attempt_id not in answered for one in past)
 
 
 def cut_attempts(claimed: Claimed, carrier_id: int) -> tuple[NewOutcome, ...]:
@@ -81,15 +86,20 @@ def conclude(
     if unconfirmed and not deduplicates:
         pause = until_known(claimed, now)
     else:
-        pause = _pause(_tries(claimed), list(answers.values()), random)
+        pause = _pause(_tries(claimed, carrier_id), list(answers.values()), random)
     return Conclusion(
         message_id=message_id, outcomes=outcomes, status=Status.SENDING if begun else None, again_after=pause
     )
 
 
-def _tries(claimed: Claimed) -> int:
+def _tries(claimed: Claimed, carrier_id: int) -> int:
     """How often the carrier put the message off. Waiting for a state of ours says nothing about the carrier."""
-    return max(Counter(past.segment_index for past in claimed.past if past.kind != UNWRITTEN).values(), default=0)
+    return most_tries(past for past in claimed.past if past.carrier_id == carrier_id)
+
+
+def most_tries(past: Iterable[PastAttempt]) -> int:
+    """How often that segment was written, or meant to be, that was so most often."""
+    return max(Counter(one.segment_index for one in past if one.kind != UNWRITTEN).values(), default=0)
 
 
 def _pause(tries: int, answers: Sequence[Outcome], random: Callable[[], float]) -> timedelta:

@@ -23,6 +23,9 @@ from longcode.domain.message import Message, Status
 from longcode.encoding.segments import Encoding
 from longcode.errors import LongcodeError, Unavailable
 from longcode.flow.conclusion import conclude, cut_attempts, not_written, unproven, until_known
+from longcode.flow.failover import fail_over
+from longcode.flow.health import Health
+from longcode.flow.jobs import Kick, dispatch_job
 from longcode.flow.pacing import Paces, Pacing
 from longcode.flow.receipt import Receipts
 from longcode.flow.stops import Stops
@@ -67,6 +70,8 @@ class Means:
     outbox: OutboxStore
     stops: Stops
     paces: Paces
+    health: Health
+    kick: Kick
     receipts: Receipts
     clock: Clock
     mint_id: MintId
@@ -122,6 +127,7 @@ class Lane:
         self._carrier_id = carrier_id
         self._means = means
         self._pacing = Pacing(carrier_id, driver.segments_per_second, means.paces)
+        self._watch = means.health.watch(carrier_id)
         self._flights: dict[UUID, _Flight] = {}  # by attempt
         self._handing_over: set[asyncio.Task[None]] = set()
         self._concluded: list[tuple[Conclusion, _Answers]] = []
@@ -143,7 +149,11 @@ class Lane:
             capacity = self.driver.capacity()
             if capacity.segments <= 0:
                 return capacity.again_seconds
+            room = await self._watch.room(busy=bool(self._flights))
+            if room.most == 0:
+                return room.again_seconds
             limit, at_most = self._pacing.limit(capacity.segments), self._pacing.at_most()
+            limit = limit if room.most is None else min(limit, room.most)
             claimed = await self._means.outbox.claim(self._carrier_id, limit, LEASE, at_most)
             if not claimed:
                 return self._pacing.next_turn()
@@ -356,6 +366,14 @@ class Lane:
                 now=self._means.clock(),
                 random=self._means.random,
             )
+            conclusion = fail_over(
+                conclusion,
+                flight.claimed,
+                flight.answers,
+                carrier_id=self._carrier_id,
+                catalog=self._means.paces.catalog.latest,
+                now=self._means.clock(),
+            )
             accepted = [answer for answer in flight.answers.values() if isinstance(answer, Accepted)]
             self._concluded.append((conclusion, {one.reference: one.alternatives for one in accepted}))
             self._something.set()
@@ -377,6 +395,9 @@ class Lane:
             await self._means.outbox.conclude([conclusion for conclusion, _ in batch])
             answers = {reference: forms for _, given in batch for reference, forms in given.items()}
             await self._means.receipts.answered(self._carrier_id, answers)
+            for carrier_id in {one.carrier_id for one, _ in batch if one.carrier_id is not None}:
+                self._means.kick(dispatch_job(carrier_id))
+            await self._watch.note([outcome for conclusion, _ in batch for outcome in conclusion.outcomes])
         except Unavailable as error:
             self._log.warning("outcomes wait for the database", messages=len(batch), error=str(error))
             await asyncio.sleep(RECORD_PAUSE_SECONDS)

@@ -13,11 +13,13 @@ from longcode.domain.clock import Clock
 from longcode.domain.message import Message
 from longcode.errors import KeyReused, LimitReached, LongcodeError, OptedOut, StorageDown, Unavailable
 from longcode.expiring.port import Expiring, Pair, Question, Verdict
+from longcode.flow.caps import DayBook, cap_reached
 from longcode.flow.catalog import Catalog, CatalogCache
 from longcode.flow.jobs import Kick, dispatch_job
 from longcode.flow.stops import Stops
 from longcode.flow.together import together
 from longcode.store.intake import IntakeStore, KeyClaim, Known, Lookups, NewMessage, is_taken_name
+from longcode.store.limits import is_over_cap
 from longcode.store.sequels import replies_to
 
 INSERT_TRIES = 3
@@ -124,7 +126,7 @@ class Settlement:
         fresh = await self._answer_replays(batch, known)
         allowed = self._judge(fresh, known, catalog)
         admitted = await self._ask_expiring(allowed, held)
-        await self._insert(admitted)
+        await self._insert(await self._within_caps(admitted))
 
     async def _look_up(self, lookups: Lookups) -> Known:
         """Answer the look-ups; once more where the connection was one that the server had closed unnoticed."""
@@ -209,6 +211,24 @@ class Settlement:
             admitted.append(pending)
         return admitted
 
+    async def _within_caps(self, batch: list[Pending]) -> list[Pending]:
+        """Refuse what plainly goes over a cap; those that may be stored. The insert itself has the last word."""
+        charges = {
+            new.message.account_id: new.charge
+            for pending in batch
+            for new in pending.judged.messages
+            if new.charge is not None
+        }
+        if not charges:
+            return batch
+        day = max(charge.day for charge in charges.values())
+        book = DayBook(await self._store.usage(charges.keys(), day))
+        over = {pending: charge for pending in batch if (charge := book.take(pending.judged.messages)) is not None}
+        await self._give_back(over)
+        for pending, charge in over.items():
+            pending.refuse(cap_reached(charge, self._clock()))
+        return [pending for pending in batch if pending not in over]
+
     async def _insert(self, batch: list[Pending]) -> None:
         """Store the batch in one transaction, answer each call, wake the carriers."""
         if not batch:
@@ -252,6 +272,10 @@ class Settlement:
             await self._insert([pending])
             return
         await self._give_back(batch)
+        if is_over_cap(error):
+            charge = next(new.charge for new in pending.judged.messages if new.charge is not None)
+            pending.refuse(cap_reached(charge, self._clock()))
+            return
         self._log.error("a call could not be stored", exc_info=error)
         pending.refuse(error)
 

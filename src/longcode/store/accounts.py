@@ -14,8 +14,8 @@ from longcode.domain.account import Account
 from longcode.domain.clock import Clock
 from longcode.errors import Duplicate, NotFound
 from longcode.store import schema
-from longcode.store.catalog import bump_version
 from longcode.store.database import Database
+from longcode.store.versions import bump_version
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,12 +1,13 @@
-"""The catalogue: carriers, routes and paces, and the version that every change moves on."""
+"""The catalogue: carriers, routes, paces and limits, and the version that every change moves on."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from decimal import Decimal
+from typing import Any, Final
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import RowMapping, delete, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -14,7 +15,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from longcode.domain.clock import Clock
 from longcode.errors import Duplicate, NotFound, Refused
 from longcode.store import schema
+from longcode.store.circuits import Circuit, read_circuits
 from longcode.store.database import Database
+from longcode.store.limits import AccountLimits, read_limits
+from longcode.store.money import from_millionths, to_millionths
+from longcode.store.versions import bump_version
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,13 +35,30 @@ class CarrierRow:
 
 @dataclass(frozen=True, slots=True)
 class RouteRow:
-    """Recipients whose digits begin with `prefix`, of one account or (None) of all, go to a carrier."""
+    """Recipients whose digits begin with `prefix`, of one account or (None) of all, go to a carrier.
+
+    sender: in its canonical form; None: every sender. weight: its share among equals; None: it shares with none.
+    cost: of a segment, in `currency`; None: not known.
+    """
 
     id: int
     carrier_id: int
     prefix: str
     account_id: int | None
     priority: int
+    sender: str | None = None
+    weight: int | None = None
+    cost: Decimal | None = None
+    currency: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RemovedCarrier:
+    """A carrier that is gone."""
+
+    id: int
+    name: str
+    driver: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +71,17 @@ class PaceRow:
     segments_per_second: float
 
 
-async def bump_version(connection: AsyncConnection) -> None:
-    """Say that accounts, numbers, senders, carriers, routes or paces changed; in the change's own transaction."""
-    table = schema.catalog_version
-    await connection.execute(update(table).values(version=table.c.version + 1))
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stored:
+    """Everything of the catalogue, read together. circuits: by carrier. limits: by account."""
+
+    version: int
+    carriers: list[CarrierRow]
+    routes: list[RouteRow]
+    paces: list[PaceRow]
+    circuits: dict[int, Circuit]
+    limits: dict[int, AccountLimits]
+    removed: list[RemovedCarrier]
 
 
 class CatalogStore:
@@ -68,16 +97,13 @@ class CatalogStore:
             version: int = (await connection.execute(select(schema.catalog_version.c.version))).scalar_one()
             return version
 
-    async def load(self) -> tuple[int, list[CarrierRow], list[RouteRow], list[PaceRow]]:
-        """Version, carriers, routes and paces; the version is read first, so it is never newer than they are."""
-        carrier, route, pace = schema.carrier.c, schema.route.c, schema.pace.c
+    async def load(self) -> Stored:
+        """All of it; the version is read first, so it is never newer than the rest."""
+        carrier, pace, removed = schema.carrier.c, schema.pace.c, schema.removed_carrier.c
         async with self._database.read() as connection:
             version: int = (await connection.execute(select(schema.catalog_version.c.version))).scalar_one()
             # Routes before carriers: each route that was read then finds its carrier.
-            routes = await connection.execute(
-                select(route.id, route.carrier_id, route.prefix, route.account_id, route.priority)
-            )
-            found = [RouteRow(*row) for row in routes]
+            routes = [_to_route(row) for row in (await connection.execute(select(*_ROUTE_COLUMNS))).mappings()]
             carriers = await connection.execute(
                 select(carrier.id, carrier.name, carrier.driver, carrier.settings, carrier.paused).order_by(carrier.id)
             )
@@ -86,11 +112,15 @@ class CatalogStore:
                     pace.account_id, pace.sender
                 )
             )
-            return (
-                version,
-                [CarrierRow(*row) for row in carriers],
-                found,
-                [PaceRow(*row) for row in paces],
+            gone = await connection.execute(select(removed.id, removed.name, removed.driver).order_by(removed.id))
+            return Stored(
+                version=version,
+                carriers=[CarrierRow(*row) for row in carriers],
+                routes=routes,
+                paces=[PaceRow(*row) for row in paces],
+                circuits=await read_circuits(connection),
+                limits=await read_limits(connection),
+                removed=[RemovedCarrier(*row) for row in gone],
             )
 
     async def add_carrier(self, name: str, driver: str, settings: dict[str, Any]) -> int:
@@ -134,9 +164,11 @@ class CatalogStore:
             reasons = await _uses(connection, row.id)
             if reasons:
                 raise Refused(f"carrier {carrier} cannot be removed: {'; '.join(reasons)}")
-            said = schema.carrier_status
-            await connection.execute(delete(said).where(said.c.carrier_id == row.id))
+            for said in (schema.carrier_status, schema.carrier_circuit):
+                await connection.execute(delete(said).where(said.c.carrier_id == row.id))
             await connection.execute(delete(schema.carrier).where(schema.carrier.c.id == row.id))
+            gone = {"id": row.id, "name": row.name, "driver": row.driver, "removed_at": self._clock()}
+            await connection.execute(insert(schema.removed_carrier).values(**gone))
             await bump_version(connection)
 
     async def set_paused(self, carrier: str, paused: bool) -> bool:
@@ -153,16 +185,33 @@ class CatalogStore:
             await bump_version(connection)
         return True
 
-    async def add_route(self, carrier: str, *, prefix: str, account_id: int | None, priority: int) -> int:
-        """Add a route to a carrier by its name; the route's id. Raises NotFound."""
+    async def add_route(
+        self,
+        carrier: str,
+        *,
+        prefix: str = "",
+        account_id: int | None = None,
+        priority: int = 0,
+        sender: str | None = None,
+        weight: int | None = None,
+        cost: Decimal | None = None,
+        currency: str | None = None,
+    ) -> int:
+        """Add a route, as RouteRow has it, to a carrier by its name; the route's id. Raises NotFound."""
         async with self._database.write() as connection:
-            found = await connection.execute(select(schema.carrier.c.id).where(schema.carrier.c.name == carrier))
-            carrier_id = found.scalar_one_or_none()
-            if carrier_id is None:
-                raise NotFound(f"there is no carrier {carrier}")
+            carrier_id = (await _carrier(connection, carrier)).id
             row = await connection.execute(
                 insert(schema.route)
-                .values(carrier_id=carrier_id, prefix=prefix, account_id=account_id, priority=priority)
+                .values(
+                    carrier_id=carrier_id,
+                    prefix=prefix,
+                    account_id=account_id,
+                    priority=priority,
+                    sender=sender,
+                    weight=weight,
+                    cost_micros=None if cost is None else to_millionths(cost),
+                    currency=currency,
+                )
                 .returning(schema.route.c.id)
             )
             await bump_version(connection)
@@ -203,6 +252,25 @@ class CatalogStore:
                 return False
             await bump_version(connection)
         return True
+
+
+_ROUTE_COLUMNS: Final = (
+    schema.route.c.id,
+    schema.route.c.carrier_id,
+    schema.route.c.prefix,
+    schema.route.c.account_id,
+    schema.route.c.priority,
+    schema.route.c.sender,
+    schema.route.c.weight,
+    schema.route.c.cost_micros,
+    schema.route.c.currency,
+)
+
+
+def _to_route(row: RowMapping) -> RouteRow:
+    values = {**row}
+    cost_micros = values.pop("cost_micros")
+    return RouteRow(**values, cost=None if cost_micros is None else from_millionths(cost_micros))
 
 
 async def _carrier(connection: AsyncConnection, name: str) -> CarrierRow:

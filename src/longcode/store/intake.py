@@ -8,9 +8,9 @@ statements inside the process's single write transaction.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
@@ -24,6 +24,7 @@ from longcode.store import schema
 from longcode.store.database import NEWS, Database
 from longcode.store.events import News, tell
 from longcode.store.events_hot import TOLD_STATUSES, telling
+from longcode.store.limits import COUNT, Charge, Usage, count_columns, count_plain, read_usage
 from longcode.store.messages import read_many
 from longcode.store.sequels import Sequel, carry_out, hold_parties
 
@@ -37,6 +38,7 @@ class NewMessage:
     boxed_at: a mailbox row too, under this instant.
     stop: the message is a STOP request, kept for rebuilding the expiring pairs.
     sequel: what else an inbound message brings about.
+    charge: what it counts against its account's caps; None where it has none.
     """
 
     message: Message
@@ -49,6 +51,7 @@ class NewMessage:
     boxed_at: datetime | None = None
     stop: bool = False
     sequel: Sequel | None = None
+    charge: Charge | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +142,7 @@ SELECT 'opt_out', q.account_id, q.sender, q.recipient, NULL, NULL
 
 # Whatever follows `message` hangs on the rows that were really inserted: a rerun after a lost
 # COMMIT must not queue again what was queued, sent and removed in the meantime.
-INSERT = f"""
+STORE = f"""
 WITH input AS MATERIALIZED (
     SELECT * FROM unnest(
         $1::uuid[], $2::uuid[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
@@ -184,10 +187,14 @@ WITH input AS MATERIALIZED (
     SELECT id, account_id, recipient, sender, created_at
       FROM input WHERE stop AND id IN (SELECT id FROM stored)
 )
+"""  # noqa: S608 - no value of anybody's is in it
+CLAIMED = """
 SELECT message_id, false AS told FROM claimed
 UNION ALL
 SELECT NULL, true WHERE EXISTS (SELECT FROM told)
-"""  # noqa: S608 - no value of anybody's is in it
+"""
+INSERT = STORE + CLAIMED
+INSERT_COUNTED = STORE + COUNT + CLAIMED
 
 
 class IntakeStore:
@@ -218,6 +225,7 @@ class IntakeStore:
         """Store a batch in one transaction; the message ids of the keys that this statement claimed.
 
         Messages of a call whose key was there already are left out, with all that belongs to them.
+        Raises an error that `is_over_cap` knows where they go over a cap of their account; then nothing is stored.
         """
         if any(new.sequel is not None for new in messages):
             return await self._insert_with_sequels(messages, claims)
@@ -254,6 +262,11 @@ class IntakeStore:
         if told:
             connection.info[NEWS] = True
         return claimed
+
+    async def usage(self, account_ids: Collection[int], day: date) -> dict[int, Usage]:
+        """What was accepted of accounts with caps in a day, by their ids."""
+        async with self._database.read() as connection:
+            return await read_usage(connection, account_ids, day)
 
     async def stored_key(self, account_id: int, key: str) -> StoredKey | None:
         """What one key stands for, if it was used."""
@@ -321,7 +334,12 @@ async def _insert_hot(
 ) -> tuple[set[UUID], bool]:
     """The message ids of the keys that were claimed, and whether events were written."""
     keyed = {claim.message_id for claim in claims}
-    rows = await driver.fetch(INSERT, *_message_columns(messages, keyed), *_claim_columns(claims))
+    columns = [*_message_columns(messages, keyed), *_claim_columns(claims)]
+    charges = _charges(messages)
+    if charges:
+        rows = await driver.fetch(INSERT_COUNTED, *columns, *count_columns(charges))
+    else:
+        rows = await driver.fetch(INSERT, *columns)
     return {row["message_id"] for row in rows if not row["told"]}, bool(rows) and rows[-1]["told"]
 
 
@@ -343,6 +361,7 @@ async def _insert_plain(
     ):
         if rows:
             await connection.execute(insert(table), rows)
+    await count_plain(connection, _charges(kept))
     if kept:
         now = max(new.message.created_at for new in kept)
         await tell(connection, [news for new in kept for news in _news(new)], now)
@@ -418,6 +437,10 @@ async def _by_pairs(
         )
     )
     return [dict(row) for row in (await connection.execute(select(table).where(wanted))).mappings()]
+
+
+def _charges(messages: Sequence[NewMessage]) -> list[tuple[UUID, int, Charge]]:
+    return [(new.message.id, new.message.account_id, new.charge) for new in messages if new.charge is not None]
 
 
 def _message_columns(messages: Sequence[NewMessage], keyed: set[UUID]) -> list[list[Any]]:

@@ -37,6 +37,8 @@ class PastAttempt:
     segment_total: int
     kind: str | None
     reference: str | None
+    carrier_id: int
+    started_at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,16 +51,6 @@ class Claimed:
     deferrals: int
     expired: bool
     past: tuple[PastAttempt, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Unrouted:
-    """A message that waits for a route."""
-
-    message_id: UUID
-    account_id: int
-    recipient: str
-    expires_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +85,7 @@ class Conclusion:
 
     status, error: where it moves, if it moves. again_after: back in the queue, due then; None: its
     place in the queue is given up. paced: it waits for a pace of ours, which is no deferral; where
-    again_after is zero it goes back to the very place that it had.
+    again_after is zero it goes back to the very place that it had. carrier_id: back in that carrier's queue.
     """
 
     message_id: UUID
@@ -102,6 +94,7 @@ class Conclusion:
     error: str | None = None
     again_after: timedelta | None = None
     paced: bool = False
+    carrier_id: int | None = None
 
 
 class OutboxStore:
@@ -131,7 +124,7 @@ class OutboxStore:
             )
             messages = await read_many(connection, ids)
             tried = [row.message_id for row in rows if row.leased_until is not None or row.deferrals]
-            past = await _past_attempts(connection, tried)
+            past = await past_attempts(connection, tried)
         return [
             Claimed(
                 message=messages[row.message_id],
@@ -153,7 +146,7 @@ class OutboxStore:
         past: dict[UUID, list[PastAttempt]] = {}
         if tried:
             async with self._database.read() as connection:
-                past = await _past_attempts(connection, tried)
+                past = await past_attempts(connection, tried)
         return [
             Claimed(
                 message=to_message(row),
@@ -183,9 +176,15 @@ class OutboxStore:
 
     async def conclude(self, conclusions: Sequence[Conclusion]) -> None:
         """Record a round: outcomes, statuses and places in the queue. Harmless when repeated."""
-        groups: dict[tuple[Status | None, str | None, timedelta | None, bool], list[Conclusion]] = {}
+        groups: dict[tuple[object, ...], list[Conclusion]] = {}
         for conclusion in conclusions:
-            kind = conclusion.status, conclusion.error, conclusion.again_after, conclusion.paced
+            kind = (
+                conclusion.status,
+                conclusion.error,
+                conclusion.again_after,
+                conclusion.paced,
+                conclusion.carrier_id,
+            )
             groups.setdefault(kind, []).append(conclusion)
         if self._database.capabilities.arrays:
             for group in groups.values():
@@ -215,6 +214,7 @@ class OutboxStore:
                 [] if first.again_after is None else ids,
                 first.again_after or timedelta(),
                 first.paced,
+                first.carrier_id,
             )
         if told:
             self._database.told()
@@ -234,7 +234,12 @@ class OutboxStore:
         await connection.execute(
             update(table)
             .where(table.c.message_id.in_(ids))
-            .values(due_at=due_at, leased_until=None, deferrals=table.c.deferrals + (not first.paced))
+            .values(
+                carrier_id=table.c.carrier_id if first.carrier_id is None else first.carrier_id,
+                due_at=due_at,
+                leased_until=None,
+                deferrals=table.c.deferrals + (not first.paced),
+            )
         )
 
     async def release_leases(self) -> int:
@@ -246,34 +251,6 @@ class OutboxStore:
                 update(table).where(table.c.leased_until.is_not(None)).values(leased_until=self._clock())
             )
             return result.rowcount
-
-    async def unrouted(self, limit: int, after: UUID | None = None) -> list[Unrouted]:
-        """Messages that no route carried so far, by their ids; the page after `after`."""
-        outbox, message = schema.outbox.c, schema.message.c
-        query = (
-            select(outbox.message_id, outbox.account_id, message.recipient, outbox.expires_at)
-            .join_from(schema.outbox, schema.message, message.id == outbox.message_id)
-            .where(outbox.carrier_id.is_(None))
-            .order_by(outbox.message_id)
-            .limit(limit)
-        )
-        if after is not None:
-            query = query.where(outbox.message_id > after)
-        async with self._database.read() as connection:
-            return [Unrouted(*row) for row in await connection.execute(query)]
-
-    async def set_carrier(self, carrier_id: int, message_ids: Sequence[UUID]) -> None:
-        """Queue messages that had no route for a carrier; a scheduled one stays scheduled."""
-        table, message = schema.outbox, schema.message.c
-        accepted = select(message.id).where(message.id.in_(message_ids), message.status == Status.ACCEPTED.value)
-        async with self._database.write() as connection:
-            await connection.execute(
-                update(table)
-                .where(table.c.message_id.in_(message_ids), table.c.carrier_id.is_(None))
-                .values(carrier_id=carrier_id)
-            )
-            waiting = list(await connection.scalars(accepted))
-            await move(connection, waiting, Status.QUEUED, None, self._clock())
 
 
 async def add_outcomes(connection: AsyncConnection, outcomes: Sequence[NewOutcome], now: datetime) -> None:
@@ -324,7 +301,8 @@ async def remove(connection: AsyncConnection, message_ids: Sequence[UUID]) -> No
         await connection.execute(delete(schema.outbox).where(schema.outbox.c.message_id.in_(message_ids)))
 
 
-async def _past_attempts(connection: AsyncConnection, message_ids: Sequence[UUID]) -> dict[UUID, list[PastAttempt]]:
+async def past_attempts(connection: AsyncConnection, message_ids: Sequence[UUID]) -> dict[UUID, list[PastAttempt]]:
+    """The earlier attempts of messages, each in the order of time."""
     if not message_ids:
         return {}
     attempt, outcome = schema.attempt.c, schema.outcome.c
@@ -336,6 +314,8 @@ async def _past_attempts(connection: AsyncConnection, message_ids: Sequence[UUID
             attempt.segment_total,
             outcome.kind,
             outcome.reference,
+            attempt.carrier_id,
+            attempt.started_at,
         )
         .join_from(schema.attempt, schema.outcome, outcome.attempt_id == attempt.id, isouter=True)
         .where(attempt.message_id.in_(message_ids))

@@ -76,7 +76,8 @@ WITH ended AS (
 {telling("news")}, gone AS (
     DELETE FROM outbox WHERE message_id = ANY($14::uuid[])
 ), again AS (
-    UPDATE outbox SET leased_until = NULL, deferrals = deferrals + CASE WHEN $17 THEN 0 ELSE 1 END,
+    UPDATE outbox SET leased_until = NULL, carrier_id = coalesce($18::bigint, carrier_id),
+           deferrals = deferrals + CASE WHEN $17 THEN 0 ELSE 1 END,
            due_at = CASE WHEN $17 AND $16::interval = '0' THEN due_at ELSE clock_timestamp() + $16::interval END
      WHERE message_id = ANY($15::uuid[])
 )

@@ -20,9 +20,9 @@ from longcode.domain.clock import Clock
 from longcode.domain.events import EventType
 from longcode.errors import NotFound, Refused
 from longcode.store import schema
-from longcode.store.catalog import bump_version
 from longcode.store.database import NEWS, Database
 from longcode.store.events import listen
+from longcode.store.versions import bump_version
 from longcode.store.webhook_queue import forget_waiting
 
 MOST_ENDPOINTS: Final = 50

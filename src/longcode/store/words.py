@@ -15,9 +15,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from longcode.domain.message import Message
 from longcode.domain.words import Meaning
 from longcode.store import schema
-from longcode.store.catalog import bump_version
 from longcode.store.database import Database
 from longcode.store.messages import COLUMNS, to_message
+from longcode.store.versions import bump_version
 
 # The number of what is said of all an account's numbers.
 EVERY_NUMBER: Final = ""

@@ -6,7 +6,15 @@ and each check would cost an index look-up a row. What is append-only says so.
 """
 
 from longcode.store.schema.accounts import account, api_key, catalog_version, login, number, pace, sender_id
-from longcode.store.schema.carriers import carrier, carrier_status, route, simulator_message, simulator_receipt
+from longcode.store.schema.carriers import (
+    carrier,
+    carrier_circuit,
+    carrier_status,
+    removed_carrier,
+    route,
+    simulator_message,
+    simulator_receipt,
+)
 from longcode.store.schema.events import (
     event,
     event_listener,
@@ -15,8 +23,10 @@ from longcode.store.schema.events import (
     webhook_queue,
     webhook_subscription,
 )
+from longcode.store.schema.limits import account_limit, account_usage
 from longcode.store.schema.messages import idempotency, mailbox, message
 from longcode.store.schema.metadata import metadata
+from longcode.store.schema.pools import pool_recipient, pool_sender, sender_pool
 from longcode.store.schema.receiving import inbound_part, inbound_set, inbound_unowned
 from longcode.store.schema.sending import attempt, outbox, outcome, receipt, stray_receipt
 from longcode.store.schema.standing import opt_out, pace_bucket, sender_window, stop_pair, stop_request
@@ -32,10 +42,13 @@ from longcode.store.schema.words import (
 
 __all__ = [
     "account",
+    "account_limit",
+    "account_usage",
     "api_key",
     "attempt",
     "auto_reply",
     "carrier",
+    "carrier_circuit",
     "carrier_status",
     "catalog_version",
     "event",
@@ -60,9 +73,13 @@ __all__ = [
     "outcome",
     "pace",
     "pace_bucket",
+    "pool_recipient",
+    "pool_sender",
     "receipt",
+    "removed_carrier",
     "route",
     "sender_id",
+    "sender_pool",
     "sender_window",
     "simulator_message",
     "simulator_receipt",

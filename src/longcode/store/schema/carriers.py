@@ -39,6 +39,32 @@ route = Table(
     Column("prefix", String(20), nullable=False),  # digits; "" fits every recipient
     Column("account_id", ForeignKey("account.id")),  # NULL: every account
     Column("priority", Integer, nullable=False),
+    Column("sender", Text),  # in its canonical form; NULL: every sender
+    Column("weight", Integer),  # its share among equals; NULL: it takes part in no sharing
+    Column("cost_micros", BigInteger),  # millionths of the currency, a segment; NULL: not known
+    Column("currency", String(8)),
+)
+
+# A carrier that faults is left alone for a while; one row while it is.
+carrier_circuit = Table(
+    "carrier_circuit",
+    metadata,
+    Column("carrier_id", BigInteger, primary_key=True),
+    Column("cause", String(64), nullable=False),  # the code of the last fault
+    Column("opened_at", Instant, nullable=False),
+    Column("until", Instant, nullable=False),  # from then on one message may try it
+    Column("openings", Integer, nullable=False),  # without a success between them
+    Column("probe_until", Instant),  # one process tries it until then
+)
+
+# Carriers that were removed: what was queued for one in that very moment is found and sent another way.
+removed_carrier = Table(
+    "removed_carrier",
+    metadata,
+    Column("id", BigInteger, primary_key=True, autoincrement=False),
+    Column("name", String(64), nullable=False),
+    Column("driver", String(32), nullable=False),
+    Column("removed_at", Instant, nullable=False),
 )
 
 # What a process that has a carrier's links said of them last; it says so every second.

@@ -14,6 +14,19 @@ down_revision = "0001"
 def upgrade() -> None:
     """Expand."""
     op.create_table(
+        "account_usage",
+        sa.Column("account_id", sa.BigInteger(), nullable=False),
+        sa.Column("day", sa.Date(), nullable=False),
+        sa.Column("segments", sa.BigInteger(), nullable=False),
+        sa.Column("spend_micros", sa.BigInteger(), nullable=False),
+        sa.Column("segments_cap", sa.BigInteger(), nullable=True),
+        sa.Column("spend_cap_micros", sa.BigInteger(), nullable=True),
+        sa.CheckConstraint("segments <= segments_cap", name=op.f("ck_account_usage_segments")),
+        sa.CheckConstraint("spend_micros <= spend_cap_micros", name=op.f("ck_account_usage_spend")),
+        sa.PrimaryKeyConstraint("account_id", "day", name=op.f("pk_account_usage")),
+        postgresql_with={"fillfactor": 50},
+    )
+    op.create_table(
         "auto_reply",
         sa.Column("message_id", sa.Uuid(), nullable=False),
         sa.Column("inbound_id", sa.Uuid(), nullable=False),
@@ -31,6 +44,16 @@ def upgrade() -> None:
             "ix_auto_reply_pair", ["account_id", "sender", "recipient", "kind", "created_at"], unique=False
         )
 
+    op.create_table(
+        "carrier_circuit",
+        sa.Column("carrier_id", sa.BigInteger(), nullable=False),
+        sa.Column("cause", sa.String(length=64), nullable=False),
+        sa.Column("opened_at", Instant(), nullable=False),
+        sa.Column("until", Instant(), nullable=False),
+        sa.Column("openings", sa.Integer(), nullable=False),
+        sa.Column("probe_until", Instant(), nullable=True),
+        sa.PrimaryKeyConstraint("carrier_id", name=op.f("pk_carrier_circuit")),
+    )
     op.create_table(
         "event",
         sa.Column("id", sa.Uuid(), nullable=False),
@@ -80,6 +103,14 @@ def upgrade() -> None:
         batch_op.create_index("ix_opt_out_event_recipient", ["recipient", "account_id", "id"], unique=False)
 
     op.create_table(
+        "removed_carrier",
+        sa.Column("id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("name", sa.String(length=64), nullable=False),
+        sa.Column("driver", sa.String(length=32), nullable=False),
+        sa.Column("removed_at", Instant(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_removed_carrier")),
+    )
+    op.create_table(
         "webhook_attempt",
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("endpoint_id", sa.BigInteger(), nullable=False),
@@ -112,6 +143,15 @@ def upgrade() -> None:
         sa.Column("type", sa.String(length=24), nullable=False),
         sa.Column("endpoint_id", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.PrimaryKeyConstraint("account_id", "type", "endpoint_id", name=op.f("pk_webhook_subscription")),
+    )
+    op.create_table(
+        "account_limit",
+        sa.Column("account_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("segments_per_day", sa.BigInteger(), nullable=True),
+        sa.Column("spend_per_day_micros", sa.BigInteger(), nullable=True),
+        sa.Column("destinations", sa.JSON(), nullable=False),
+        sa.ForeignKeyConstraint(["account_id"], ["account.id"], name=op.f("fk_account_limit_account_id")),
+        sa.PrimaryKeyConstraint("account_id", name=op.f("pk_account_limit")),
     )
     op.create_table(
         "event_listener",
@@ -173,6 +213,16 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("account_id", "recipient", "sender", name=op.f("pk_number_opt_out")),
     )
     op.create_table(
+        "sender_pool",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("account_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("name", sa.String(length=64), nullable=False),
+        sa.Column("created_at", Instant(), nullable=False),
+        sa.ForeignKeyConstraint(["account_id"], ["account.id"], name=op.f("fk_sender_pool_account_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_sender_pool")),
+        sa.UniqueConstraint("account_id", "name", name=op.f("uq_sender_pool_account_id_name")),
+    )
+    op.create_table(
         "webhook_endpoint",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("account_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
@@ -191,3 +241,28 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("webhook_endpoint", schema=None) as batch_op:
         batch_op.create_index("ix_webhook_endpoint_account_id", ["account_id", "id"], unique=False)
+
+    op.create_table(
+        "pool_recipient",
+        sa.Column("pool_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("recipient", sa.Text(), nullable=False),
+        sa.Column("sender", sa.String(length=64), nullable=False),
+        sa.Column("since", Instant(), nullable=False),
+        sa.ForeignKeyConstraint(["pool_id"], ["sender_pool.id"], name=op.f("fk_pool_recipient_pool_id")),
+        sa.PrimaryKeyConstraint("pool_id", "recipient", name=op.f("pk_pool_recipient")),
+    )
+    op.create_table(
+        "pool_sender",
+        sa.Column("pool_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("sender", sa.String(length=64), nullable=False),
+        sa.Column("value", sa.String(length=64), nullable=False),
+        sa.Column("recipients", sa.BigInteger(), nullable=False),
+        sa.Column("added_at", Instant(), nullable=False),
+        sa.ForeignKeyConstraint(["pool_id"], ["sender_pool.id"], name=op.f("fk_pool_sender_pool_id")),
+        sa.PrimaryKeyConstraint("pool_id", "sender", name=op.f("pk_pool_sender")),
+    )
+    with op.batch_alter_table("route", schema=None) as batch_op:
+        batch_op.add_column(sa.Column("sender", sa.Text(), nullable=True))
+        batch_op.add_column(sa.Column("weight", sa.Integer(), nullable=True))
+        batch_op.add_column(sa.Column("cost_micros", sa.BigInteger(), nullable=True))
+        batch_op.add_column(sa.Column("currency", sa.String(length=8), nullable=True))

@@ -1,0 +1,56 @@
+"""Pools: which of an account's senders writes to a recipient."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from longcode.domain.account import Account
+from longcode.domain.clock import Clock
+from longcode.domain.phone import canonical
+from longcode.errors import PoolEmpty
+from longcode.flow.catalog import Catalog, CatalogCache
+from longcode.flow.routing import Parcel
+from longcode.store.pools import PoolSender, PoolStore
+
+# Whether a sender's carrier is open is asked before there is a message.
+_NO_MESSAGE = UUID(int=0)
+
+
+class Pools:
+    """Picks senders."""
+
+    def __init__(self, store: PoolStore, catalog: CatalogCache, clock: Clock) -> None:
+        self._store = store
+        self._catalog = catalog
+        self._clock = clock
+
+    async def pick(self, account: Account, pool: str, recipient: str) -> PoolSender:
+        """The sender that the recipient knows, else the one that the fewest know, which it knows from now on.
+
+        One that is not the account's any more is replaced for good; one whose messages would wait now is
+        replaced this once, where another's would go. Raises NotFound, PoolEmpty.
+        """
+        known = await self._store.known(account.id, pool, canonical(recipient))
+        catalog = await self._catalog.now()
+        usable = {one.sender: one for one in known.senders if one.owned}
+        if not usable:
+            raise PoolEmpty(f"the account may send as no sender of pool {pool}")
+        healthy = [one for one in usable.values() if self._goes(catalog, account, one, recipient)]
+        familiar = usable.get(known.sender or "")
+        if familiar is not None:
+            return familiar if familiar in healthy or not healthy else _least_known(healthy)
+        chosen = _least_known(healthy or list(usable.values()))
+        sender = await self._store.introduce(
+            known.pool_id, canonical(recipient), chosen.sender, instead_of=known.sender
+        )
+        return usable.get(sender, chosen)
+
+    def _goes(self, catalog: Catalog, account: Account, sender: PoolSender, recipient: str) -> bool:
+        parcel = Parcel(account.id, sender.value, recipient, _NO_MESSAGE)
+        return catalog.choose(parcel, self._clock(), only_available=True) is not None
+
+
+def _least_known(senders: Sequence[PoolSender]) -> PoolSender:
+    """Of several the one that was added first."""
+    return min(senders, key=lambda one: one.recipients)
