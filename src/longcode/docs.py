@@ -17,6 +17,7 @@ from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
 import longcode
+from longcode.api.problems import CATALOGUE
 from longcode.domain.causes import FAILURES, UNDELIVERED
 from longcode.errors import LongcodeError
 from longcode.settings import PREFIX, Settings
@@ -63,6 +64,16 @@ pages of the [dialects](index.md#dialects) say how.
 
 | code | a kind of | meaning | retry | from |
 |-|-|-|-|-|
+"""
+
+PROBLEMS: Final = """
+## Problems of the native API
+
+Under `/v1` every error is a document of the type `application/problem+json` ([RFC 9457](api.md#problems)) with one of
+these codes. Statuses and codes are stable; new codes may come.
+
+| code | status | title |
+|-|-|-|
 """
 
 MESSAGE_ERRORS: Final = """
@@ -132,7 +143,11 @@ def _errors() -> str:
         )
         for parent, error in _below(LongcodeError)
     )
-    return ERRORS + "".join(rows) + _message_errors()
+    return ERRORS + "".join(rows) + _problems() + _message_errors()
+
+
+def _problems() -> str:
+    return PROBLEMS + "".join(_row(f"`{code}`", str(kind.status), kind.title) for code, kind in CATALOGUE.items())
 
 
 def _message_errors() -> str:

@@ -14,6 +14,7 @@
     │   │   └── CapReached    the account's cap for this day is spent
     │   ├── KeyReused         an idempotency key came back with another body
     │   ├── NotFound
+    │   │   └── Gone          it was there, and was deleted
     │   └── Duplicate
     ├── NotAuthenticated      no credentials, or wrong ones
     ├── Unavailable           a fault of ours that passes; nothing was stored
@@ -133,6 +134,12 @@ class NotFound(Refused):
     """There is no such thing in this account."""
 
     code = "not_found"
+
+
+class Gone(NotFound):
+    """It was there, and was deleted."""
+
+    code = "gone"
 
 
 class Duplicate(Refused):

@@ -71,6 +71,9 @@ class Settings(BaseSettings):
     intake_limit: int = Field(
         5000, ge=1, le=1_000_000, description="Calls that may wait for their commit in one process before 503."
     )
+    api_calls_per_minute: int = Field(
+        600_000, ge=0, description="Calls that one account may make of /v1 in one process in a minute; 0: any number."
+    )
     webhook_concurrency: int = Field(
         8, ge=1, le=256, description="Webhooks that one process sends to one endpoint at the same time."
     )

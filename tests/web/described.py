@@ -64,8 +64,13 @@ def look_up(value: Mapping[str, Any]) -> Any:
     return found
 
 
-@cache
 def operations() -> tuple[Operation, ...]:
+    """Those of the dialects and of the server itself."""
+    return tuple(found for found in everything() if not found.path.startswith("/v1/"))
+
+
+@cache
+def everything() -> tuple[Operation, ...]:
     return tuple(
         Operation(
             path=path.rstrip("/"),
@@ -85,7 +90,7 @@ def operation(method: str, path: str) -> Operation | None:
     bare = path.partition("?")[0].rstrip("/")
     fitting = [
         found
-        for found in operations()
+        for found in everything()
         if found.method == ("GET" if method == "HEAD" else method) and _pattern(found.path).fullmatch(bare)
     ]
     return min(fitting, key=lambda found: found.path.count("{"), default=None)
@@ -104,7 +109,7 @@ def check_described(method: str, path: str, reply: Reply) -> None:
         return
     ((kind, media),) = response["content"].items()
     assert reply.headers["content-type"].partition(";")[0] == kind
-    if kind == "application/json" and method != "HEAD":
+    if kind.endswith("json") and method != "HEAD":
         check_schema(media["schema"], json.loads(reply.body))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -13,9 +14,19 @@ from longcode.cli.listing import Listing, pages
 from longcode.cli.product import account_option, json_option, with_product
 from longcode.cli.session import data_option
 from longcode.domain.account import NAME_RULE, is_account_name
+from longcode.domain.scopes import SCOPES
+from longcode.domain.scopes import faults as scope_faults
 from longcode.domain.timestamps import format_milli
 from longcode.errors import ConfigurationError, NotFound
-from longcode.flow.identity import CACHE_SECONDS, hash_key, hash_secret, new_key, new_secret
+from longcode.flow.identity import (
+    CACHE_SECONDS,
+    KEY_PREFIX,
+    OPERATOR_PREFIX,
+    hash_key,
+    hash_secret,
+    new_key,
+    new_secret,
+)
 from longcode.store.accounts import ApiKey
 from longcode.store.limits import Usage
 
@@ -152,57 +163,92 @@ def apikey() -> None:
 
 
 @apikey.command("create")
-@account_option
+@click.option("--account", "account_name", metavar="NAME", help="The account that it opens.")
+@click.option(
+    "--scope",
+    "scopes",
+    multiple=True,
+    metavar="SCOPE",
+    help=f"Only this, of /v1 alone; again for more: {', '.join(SCOPES)}.",
+)
+@click.option("--operator", is_flag=True, help="It opens every account, carriers and routes.")
 @data_option
-def create_key(account_name: str, data: Path | None) -> None:
-    """Make an API key; it is printed this once."""
-    key = new_key()
+def create_key(account_name: str | None, scopes: tuple[str, ...], operator: bool, data: Path | None) -> None:
+    """Make an API key; it is printed this once. Without a scope it opens everything of its account."""
+    faults = scope_faults(frozenset(scopes)) if scopes else []
+    if (account_name is None) != operator or (operator and scopes):
+        faults.append("say either --account and perhaps --scope, or --operator")
+    if faults:
+        raise ConfigurationError(faults)
+    key = new_key(OPERATOR_PREFIX if operator else KEY_PREFIX)
 
     async def create(product: Product) -> None:
+        if account_name is None:
+            await product.accounts.add_operator_key(hash_key(key), key[:8])
+            return
         owner = await product.accounts.by_name(account_name)
-        await product.accounts.add_key(owner.id, hash_key(key), key[:8])
+        limited = frozenset(scopes) if scopes else None
+        await product.accounts.add_key(owner.id, hash_key(key), key[:8], scopes=limited)
 
     with_product(data, create)
     click.echo(key)
 
 
 @apikey.command("list")
-@account_option
+@click.option("--account", "account_name", metavar="NAME", help="Whose keys.")
+@click.option("--operator", is_flag=True, help="The operator's keys.")
 @json_option
 @data_option
-def list_keys(account_name: str, as_json: bool, data: Path | None) -> None:
-    """List an account's API keys by their first characters, the revoked ones too."""
-    listing = Listing("id", "hint", "created_at", "revoked_at", as_json=as_json)
+def list_keys(account_name: str | None, operator: bool, as_json: bool, data: Path | None) -> None:
+    """List API keys by their first characters, the revoked ones too."""
+    _one_owner(account_name, operator)
+    listing = Listing("id", "hint", "created_at", "revoked_at", "scopes", as_json=as_json)
 
     async def read(product: Product) -> None:
-        owner = await product.accounts.by_name(account_name)
-        async for page in pages(partial(product.accounts.keys, owner.id), lambda key: key.id, 0):
-            listing.add([_key_row(key) for key in page])
+        async for page in _keys_of(account_name, product):
+            listing.add([_key_row(key, as_json=as_json) for key in page])
 
     with_product(data, read)
 
 
 @apikey.command("revoke")
 @click.argument("key", metavar="HINT_OR_ID")
-@account_option
+@click.option("--account", "account_name", metavar="NAME", help="Whose key it is.")
+@click.option("--operator", is_flag=True, help="It is one of the operator's.")
 @data_option
-def revoke_key(key: str, account_name: str, data: Path | None) -> None:
+def revoke_key(key: str, account_name: str | None, operator: bool, data: Path | None) -> None:
     """Let an API key open nothing any more. Running servers may still take it for 15 seconds."""
+    _one_owner(account_name, operator)
 
     async def revoke(product: Product) -> ApiKey:
-        owner = await product.accounts.by_name(account_name)
         found = [
-            one
-            async for page in pages(partial(product.accounts.keys, owner.id), lambda key: key.id, 0)
-            for one in page
-            if key in (str(one.id), one.hint)
+            one async for page in _keys_of(account_name, product) for one in page if key in (str(one.id), one.hint)
         ]
-        chosen = _the_live_one(key, account_name, found)
-        await product.accounts.revoke_key(owner.id, chosen.id)
+        chosen = _the_live_one(key, account_name or "the operator", found)
+        if account_name is None:
+            await product.accounts.revoke_operator_key(chosen.id)
+        else:
+            await product.accounts.revoke_key((await product.accounts.by_name(account_name)).id, chosen.id)
         return chosen
 
     revoked = with_product(data, revoke)
     click.echo(f"apikey {revoked.id} ({revoked.hint}…) revoked; {FOR_A_WHILE}")
+
+
+def _one_owner(account_name: str | None, operator: bool) -> None:
+    if (account_name is None) != operator:
+        raise ConfigurationError(["say either --account or --operator"])
+
+
+async def _keys_of(account_name: str | None, product: Product) -> AsyncIterator[Sequence[ApiKey]]:
+    """Pages of the keys of an account; None: of the operator."""
+    if account_name is None:
+        read = product.accounts.operator_keys
+    else:
+        owner = await product.accounts.by_name(account_name)
+        read = partial(product.accounts.keys, owner.id)
+    async for page in pages(read, lambda key: key.id, 0):
+        yield page
 
 
 def _the_live_one(key: str, account_name: str, found: list[ApiKey]) -> ApiKey:
@@ -218,6 +264,9 @@ def _the_live_one(key: str, account_name: str, found: list[ApiKey]) -> ApiKey:
     raise NotFound(f"{account_name} has no API key {key}: `longcode apikey list --account {account_name}`")
 
 
-def _key_row(key: ApiKey) -> tuple[object, ...]:
+def _key_row(key: ApiKey, *, as_json: bool) -> tuple[object, ...]:
     revoked_at = None if key.revoked_at is None else format_milli(key.revoked_at)
-    return key.id, key.hint, format_milli(key.created_at), revoked_at
+    scopes: object = None if key.scopes is None else sorted(key.scopes)
+    if not as_json:
+        scopes = "all" if key.scopes is None else ",".join(sorted(key.scopes))
+    return key.id, key.hint, format_milli(key.created_at), revoked_at, scopes

@@ -10,11 +10,21 @@ class Account:
     """One tenant.
 
     anonymous: the caller showed no credentials and acts as the operator's anonymous account.
+    scopes: what the caller's API key is limited to; None: everything of the account.
     """
 
     id: int
     name: str
     anonymous: bool = False
+    scopes: frozenset[str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Operator:
+    """Who runs the server, by one of the operator's keys. hint: the key's first characters."""
+
+    key_id: int
+    hint: str
 
 
 NAME_RULE = "an account's name is printable, not empty, and has no colon"

@@ -51,11 +51,13 @@ class SenderRule(Enum):
     VERBATIM_NUMBER: an assigned number, written exactly so.
     NUMBER_OR_RECORD: an assigned number in any spelling; else the message is only recorded.
     SENDER_ID: in the account's whitelist, exact case.
+    OWN: an assigned number in any spelling, or in the whitelist, exact case.
     """
 
     VERBATIM_NUMBER = "verbatim number"
     NUMBER_OR_RECORD = "number or record"
     SENDER_ID = "sender ID"
+    OWN = "own"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,6 +168,8 @@ class Accept:
         if send.sender_rule is SenderRule.SENDER_ID and (account_id, send.sender) not in known.sender_ids:
             return Judged(refused_first=NotWhitelisted(f"{send.sender} is not in the whitelist"))
         owned = _owns(send, known.owners.get(sender))
+        if send.sender_rule is SenderRule.OWN and not owned and (account_id, send.sender) not in known.sender_ids:
+            return Judged(refused_first=NotOwned(f"{send.sender} is no number and no sender ID of this account"))
         if send.sender_rule is SenderRule.NUMBER_OR_RECORD and not owned:
             return Judged(messages=(self._record(send),))
         refused: LongcodeError | None = None
@@ -342,7 +346,7 @@ def _ask(send: Send, lookups: Lookups) -> None:
     recipient = canonical(send.recipient)
     lookups.numbers.add(recipient)
     lookups.parties.add((account_id, canonical(send.sender), recipient))
-    if send.sender_rule is SenderRule.SENDER_ID:
+    if send.sender_rule in (SenderRule.SENDER_ID, SenderRule.OWN):
         lookups.sender_ids.add((account_id, send.sender))
     if send.sender_rule is not SenderRule.SENDER_ID or send.keywords:
         lookups.numbers.add(canonical(send.sender))

@@ -17,11 +17,12 @@ from concurrent.futures import ThreadPoolExecutor
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
-from longcode.domain.account import Account
+from longcode.domain.account import Account, Operator
 from longcode.errors import NotAuthenticated
 from longcode.store.accounts import AccountStore
 
 KEY_PREFIX = "lck_"
+OPERATOR_PREFIX = "lco_"
 CACHE_SECONDS = 15.0
 CACHE_ENTRIES = 10_000
 FREE_FAILURES = 20
@@ -34,9 +35,9 @@ HASHER = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
 DECOY = "$argon2id$v=19$m=19456,t=2,p=1$pRXaVeq7ILPTcfHd9ujHJQ$a8g5bAG00lp7MsxAXhh5fTUO1jM9fw6APOclNXg+INI"
 
 
-def new_key() -> str:
-    """A fresh API key, 256 random bits; shown once."""
-    return KEY_PREFIX + secrets.token_urlsafe(32)
+def new_key(prefix: str = KEY_PREFIX) -> str:
+    """A fresh API key, 256 random bits; shown once. prefix: whose it is, to be seen at once."""
+    return prefix + secrets.token_urlsafe(32)
 
 
 def new_secret() -> str:
@@ -114,6 +115,13 @@ class Verifier:
             raise await self._failed(peer, "")
         self._remember(ticket, account)
         return account
+
+    async def operator(self, key: str, *, peer: str) -> Operator:
+        """The operator that a key belongs to. Raises NotAuthenticated. Not cached: a revoked one ends at once."""
+        operator = await self._store.operator_by_key_hash(hash_key(key))
+        if operator is None:
+            raise await self._failed(peer, "")
+        return operator
 
     async def named(self, name: str) -> Account:
         """The account of that name, without any secret. Raises NotAuthenticated where there is none."""

@@ -11,7 +11,7 @@ from uuid import UUID
 from longcode import log
 from longcode.domain.clock import Clock
 from longcode.domain.message import Message
-from longcode.errors import KeyReused, LimitReached, LongcodeError, OptedOut, StorageDown, Unavailable
+from longcode.errors import Gone, KeyReused, LimitReached, LongcodeError, OptedOut, StorageDown, Unavailable
 from longcode.expiring.port import Expiring, Pair, Question, Verdict
 from longcode.flow.caps import DayBook, cap_reached
 from longcode.flow.catalog import Catalog, CatalogCache
@@ -146,7 +146,7 @@ class Settlement:
         for pending in replays:
             assert pending.name is not None
             key = stored[pending.name]
-            _answer_replay(pending, key.fingerprint, messages[key.message_id])
+            _answer_replay(pending, key.fingerprint, messages.get(key.message_id))
         return [pending for pending in batch if pending.name not in known.keys]
 
     def _judge(self, batch: list[Pending], known: Known, catalog: Catalog) -> list[Pending]:
@@ -363,8 +363,10 @@ def _id(pending: Pending) -> UUID:
     return pending.judged.messages[0].call_id
 
 
-def _answer_replay(pending: Pending, fingerprint: bytes, message: Message) -> None:
+def _answer_replay(pending: Pending, fingerprint: bytes, message: Message | None) -> None:
     if fingerprint != pending.entry.fingerprint:
         pending.refuse(KeyReused("the key was used with another body"))
+    elif message is None:
+        pending.refuse(Gone("the message that was sent under this key was deleted"))
     else:
         pending.accept(message, replayed=True)

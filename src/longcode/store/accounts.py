@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Table, delete, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.exc import IntegrityError
 
-from longcode.domain.account import Account
+from longcode.domain.account import Account, Operator
 from longcode.domain.clock import Clock
 from longcode.errors import Duplicate, NotFound
 from longcode.store import schema
@@ -37,12 +38,20 @@ class ListedAccount:
 
 @dataclass(frozen=True, slots=True)
 class ApiKey:
-    """An API key without what opens anything. hint: its first characters. revoked_at: None while it is live."""
+    """An API key without what opens anything.
+
+    hint: its first characters. revoked_at: None while it is live. scopes: None: everything of the account.
+    """
 
     id: int
     hint: str
     created_at: datetime
     revoked_at: datetime | None
+    scopes: frozenset[str] | None = None
+
+
+_key: Final = schema.api_key.c
+_KEY_COLUMNS: Final = (_key.id, _key.hint, _key.created_at, _key.revoked_at, _key.scopes)
 
 
 class AccountStore:
@@ -88,13 +97,21 @@ class AccountStore:
         """The account that a live API key belongs to, by the key's SHA-256."""
         account, key = schema.account.c, schema.api_key.c
         query = (
-            select(account.id, account.name)
+            select(account.id, account.name, key.scopes)
             .join_from(schema.api_key, schema.account)
             .where(key.key_hash == key_hash, key.revoked_at.is_(None))
         )
         async with self._database.read() as connection:
             row = (await connection.execute(query)).one_or_none()
-        return None if row is None else Account(row.id, row.name)
+        return None if row is None else Account(row.id, row.name, scopes=_scopes(row.scopes))
+
+    async def operator_by_key_hash(self, key_hash: bytes) -> Operator | None:
+        """The operator that a live key belongs to, by the key's SHA-256."""
+        table = schema.operator_key.c
+        query = select(table.id, table.hint).where(table.key_hash == key_hash, table.revoked_at.is_(None))
+        async with self._database.read() as connection:
+            row = (await connection.execute(query)).one_or_none()
+        return None if row is None else Operator(row.id, row.hint)
 
     async def create(self, name: str, secret_hash: str) -> Account:
         """A new account. Raises Duplicate."""
@@ -119,26 +136,58 @@ class AccountStore:
             )
             await bump_version(connection)
 
-    async def add_key(self, account_id: int, key_hash: bytes, hint: str) -> None:
+    async def add_key(
+        self, account_id: int, key_hash: bytes, hint: str, *, scopes: frozenset[str] | None = None
+    ) -> ApiKey:
         """Keep a new API key by its SHA-256. hint: its first characters."""
-        async with self._database.write() as connection:
-            await connection.execute(
-                insert(schema.api_key).values(
-                    account_id=account_id, key_hash=key_hash, hint=hint, created_at=self._clock()
-                )
-            )
+        return await self._add_key(
+            schema.api_key,
+            account_id=account_id,
+            key_hash=key_hash,
+            hint=hint,
+            scopes=None if scopes is None else " ".join(sorted(scopes)),
+        )
+
+    async def add_operator_key(self, key_hash: bytes, hint: str) -> ApiKey:
+        """Keep a new key of the operator's, as `add_key`."""
+        return await self._add_key(schema.operator_key, key_hash=key_hash, hint=hint)
 
     async def keys(self, account_id: int, *, after: int = 0, count: int) -> list[ApiKey]:
         """An account's API keys by id, the revoked ones too."""
         table = schema.api_key.c
         query = (
-            select(table.id, table.hint, table.created_at, table.revoked_at)
+            select(*_KEY_COLUMNS)
             .where(table.account_id == account_id, table.id > after)
             .order_by(table.id)
             .limit(count)
         )
         async with self._database.read() as connection:
-            return [ApiKey(*row) for row in await connection.execute(query)]
+            return [_to_key(row) for row in await connection.execute(query)]
+
+    async def key(self, account_id: int, key_id: int) -> ApiKey:
+        """One of the account's API keys. Raises NotFound."""
+        table = schema.api_key.c
+        query = select(*_KEY_COLUMNS).where(table.account_id == account_id, table.id == key_id)
+        async with self._database.read() as connection:
+            row = (await connection.execute(query)).one_or_none()
+        if row is None:
+            raise NotFound("there is no such API key")
+        return _to_key(row)
+
+    async def operator_keys(self, *, after: int = 0, count: int) -> list[ApiKey]:
+        """The operator's keys by id, the revoked ones too."""
+        table = schema.operator_key.c
+        query = select(table.id, table.hint, table.created_at, table.revoked_at).where(table.id > after)
+        async with self._database.read() as connection:
+            return [ApiKey(*row) for row in await connection.execute(query.order_by(table.id).limit(count))]
+
+    async def revoke_operator_key(self, key_id: int) -> bool:
+        """Let a key of the operator's open nothing any more; False where there is no live one of that id."""
+        table = schema.operator_key
+        live = (table.c.id == key_id, table.c.revoked_at.is_(None))
+        async with self._database.write() as connection:
+            revoked = await connection.execute(update(table).where(*live).values(revoked_at=self._clock()))
+            return bool(revoked.rowcount)
 
     async def revoke_key(self, account_id: int, key_id: int) -> bool:
         """Let an API key open nothing any more; False where the account has no live key of that id."""
@@ -171,6 +220,12 @@ class AccountStore:
         """Put a sender ID into an account's whitelist; False where it was there already."""
         return await self._add(schema.sender_id, account_id=account_id, value=value)
 
+    async def _add_key(self, table: Table, **values: Any) -> ApiKey:
+        now = self._clock()
+        async with self._database.write() as connection:
+            added = await connection.execute(insert(table).values(**values, created_at=now).returning(table.c.id))
+            return ApiKey(added.scalar_one(), values["hint"], now, None, _scopes(values.get("scopes")))
+
     async def _add(self, table: Table, **values: object) -> bool:
         insert_ = sqlite_insert if self._database.is_sqlite else postgresql_insert
         async with self._database.write() as connection:
@@ -185,3 +240,11 @@ class AccountStore:
             if result.rowcount:
                 await bump_version(connection)
             return bool(result.rowcount)
+
+
+def _to_key(row: Any) -> ApiKey:
+    return ApiKey(row.id, row.hint, row.created_at, row.revoked_at, _scopes(row.scopes))
+
+
+def _scopes(kept: str | None) -> frozenset[str] | None:
+    return None if kept is None else frozenset(kept.split())

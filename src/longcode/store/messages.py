@@ -6,23 +6,26 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from longcode.domain.message import Direction, Medium, Message, Status
 from longcode.store import schema
 from longcode.store.database import Database
 
-# The carrier's name for a message is its first segment's: kept where the carrier gave it.
-PROVIDER_REFERENCE = (
-    select(schema.outcome.c.reference)
-    .where(schema.outcome.c.message_id == schema.message.c.id, schema.outcome.c.reference.is_not(None))
-    .order_by(schema.outcome.c.segment_index, schema.outcome.c.ended_at)
-    .limit(1)
-    .correlate(schema.message)
-    .scalar_subquery()
-    .label("provider_reference")
-)
+
+def provider_reference(message_id: ColumnElement[UUID]) -> ColumnElement[str | None]:
+    """The carrier's name for a message: its first segment's, kept where the carrier gave it."""
+    outcome = schema.outcome.c
+    return (
+        select(outcome.reference)
+        .where(outcome.message_id == message_id, outcome.reference.is_not(None))
+        .order_by(outcome.segment_index, outcome.ended_at)
+        .limit(1)
+        .scalar_subquery()
+        .label("provider_reference")
+    )
+
 
 COLUMNS = (
     schema.message.c.id,
@@ -35,7 +38,7 @@ COLUMNS = (
     schema.message.c.sent_at_seconds,
     schema.message.c.status,
     schema.message.c.client_reference,
-    PROVIDER_REFERENCE,
+    provider_reference(schema.message.c.id),
     schema.message.c.encoding,
     schema.message.c.segment_count,
     schema.message.c.error,

@@ -22,6 +22,7 @@ from longcode.errors import NotFound, Refused
 from longcode.store import schema
 from longcode.store.database import NEWS, Database
 from longcode.store.events import listen
+from longcode.store.uuids import first_id
 from longcode.store.versions import bump_version
 from longcode.store.webhook_queue import forget_waiting
 
@@ -244,11 +245,6 @@ class WebhookStore:
             [{**row, "event_id": event_id} for event_id in event_ids],
         )
         connection.info[NEWS] = True
-
-
-def first_id(moment: datetime) -> UUID:
-    """The least UUIDv7 of an instant's millisecond."""
-    return UUID(int=int(moment.timestamp() * 1000) << 80)
 
 
 def _of_period(endpoint: Endpoint, after: UUID, since: datetime, until: datetime) -> Select[Any]:

@@ -11,12 +11,20 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
+from starlette.routing import Mount
 
+from longcode.api.app import PREFIX, native
+from longcode.api.desk import Desk
+from longcode.api.outbound import Outbound
 from longcode.bootstrap import Product
 from longcode.dialects import conversations, inbound_outbound, mailbox, messages, numbers
+from longcode.store.cancel import CancelStore
+from longcode.store.message_lists import MessageLists
+from longcode.store.removal import RemovalStore
 from longcode.web.callbacks import callback_endpoints
 from longcode.web.description import description_routes
 from longcode.web.health import health_routes
+from longcode.wire.cors import Cors
 from longcode.wire.door import ASGIApp, Door
 from longcode.wire.endpoint import Endpoint
 from longcode.wire.errors import UnknownPath
@@ -68,12 +76,28 @@ def application(product: Product, *, implicit_anonymous: bool = False) -> ASGIAp
     )
     served = endpoints(product, identity)
     rest = Starlette(
-        routes=[*health_routes(product), *description_routes()],
+        routes=[*health_routes(product), *description_routes(), Mount(PREFIX, native_api(product, identity))],
         exception_handlers={404: _not_found(served), HTTPException: _plain_error, 500: _plain_error},
     )
     rest.router.redirect_slashes = False
     paths = [*served, *callback_endpoints(product)]
     return Door(paths, cors_origins=settings.cors_origins, otherwise=rest)
+
+
+def native_api(product: Product, identity: Identity) -> ASGIApp:
+    """The native API of a running product."""
+    database, clock = product.database, product.clock
+    desk = Desk(
+        outbound=Outbound(product.accept),
+        messages=product.messages,
+        lists=MessageLists(database),
+        cancel=CancelStore(database, clock),
+        removal=RemovalStore(database, clock),
+    )
+    settings = product.settings
+    return native(
+        desk, identity=identity, cors=Cors(settings.cors_origins), calls_per_minute=settings.api_calls_per_minute
+    )
 
 
 def _not_found(served: Sequence[Endpoint]) -> Callable[[Request, Exception], Awaitable[Response]]:

@@ -1,7 +1,7 @@
-"""The OpenAPI description of the dialects, at `/openapi.json` and `/swagger.yaml`.
+"""The OpenAPI description of everything, at `/openapi.json` and `/swagger.yaml`.
 
-It is written by hand, a file for each dialect in `openapi/`. Tests hold it to the routes, and each of its
-examples to the answer that is really given.
+That of the dialects is written by hand, a file for each in `openapi/`; tests hold it to the routes, and each of its
+examples to the answer that is really given. That of the native API is made from its routes.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from longcode import __version__
+from longcode.api.app import description
 
 # The order in which a reader sees them.
 PARTS: Final = ("shared", "inbound_outbound", "conversations", "numbers", "messages", "mailbox")
@@ -52,6 +53,11 @@ def document() -> Mapping[str, Any]:
     for part in PARTS:
         text = files("longcode.web").joinpath("openapi", f"{part}.yaml").read_text("utf-8")
         _merge(whole, yaml.safe_load(text))
+    native = description()
+    twice = whole["components"]["schemas"].keys() & native["components"]["schemas"].keys()
+    if twice:
+        raise ValueError(f"{', '.join(sorted(twice))}: described twice")
+    _merge(whole, native)
     for alias, path in ALIASES.items():
         whole["paths"][alias] = _alias(whole["paths"][path])
     whole["info"]["version"] = __version__

@@ -14,8 +14,14 @@ Lines = tuple[tuple[bytes, bytes], ...]
 
 MAX_AGE_SECONDS: Final = 600
 _VARY: Final = (b"vary", b"Origin")
-_EXPOSE: Final = (b"access-control-expose-headers", b"Link, Location, Retry-After")
-_ALLOW_HEADERS: Final = (b"access-control-allow-headers", b"Authorization, Content-Type, Idempotency-Key")
+_EXPOSE: Final = (
+    b"access-control-expose-headers",
+    b"ETag, Idempotent-Replayed, Link, Location, RateLimit, RateLimit-Policy, Retry-After, X-Request-Id",
+)
+_ALLOW_HEADERS: Final = (
+    b"access-control-allow-headers",
+    b"Authorization, Content-Type, Idempotency-Key, If-None-Match, Last-Event-ID, Longcode-Account",
+)
 _MAX_AGE: Final = (b"access-control-max-age", str(MAX_AGE_SECONDS).encode("ascii"))
 
 

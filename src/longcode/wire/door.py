@@ -79,7 +79,8 @@ class Door:
             raw_path = scope.get("raw_path") or quote(scope["path"]).encode("ascii")
             found = self._paths.find(raw_path)
             if found is None:
-                await self._otherwise(scope, receive, _stamped(send, request_id))
+                lines = [*self._cors.lines(headers), (b"x-request-id", request_id)]
+                await self._otherwise(scope, receive, _stamped(send, lines))
             else:
                 await self._serve(found, scope, headers, request_id, receive, send)
         finally:
@@ -187,15 +188,14 @@ def _has(answer: Answer, name: bytes) -> bool:
     return any(present == name for present, _ in answer.headers)
 
 
-def _stamped(send: Send, request_id: bytes) -> Send:
-    """send, with X-Request-Id in every answer that lacks it."""
+def _stamped(send: Send, lines: Sequence[tuple[bytes, bytes]]) -> Send:
+    """send, with these header lines in every answer that lacks them."""
 
     async def stamped(message: Message) -> None:
         if message["type"] == "http.response.start":
             headers: list[Any] = list(message.get("headers", ()))
-            if not any(name.lower() == b"x-request-id" for name, _ in headers):
-                headers.append((b"x-request-id", request_id))
-                message = {**message, "headers": headers}
+            present = {name.lower() for name, _ in headers}
+            message = {**message, "headers": [*headers, *(line for line in lines if line[0] not in present)]}
         await send(message)
 
     return stamped

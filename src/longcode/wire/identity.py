@@ -14,8 +14,9 @@ from functools import lru_cache
 from typing import Final, Protocol
 from urllib.parse import urlsplit
 
-from longcode.domain.account import Account
+from longcode.domain.account import Account, Operator
 from longcode.errors import ForeignOrigin, NotAuthenticated
+from longcode.flow.identity import OPERATOR_PREFIX
 from longcode.wire.call import Call
 
 # Any of them says that somebody stands between the caller and us.
@@ -50,6 +51,10 @@ class Verify(Protocol):
         """The account that the API key belongs to."""
         ...
 
+    async def operator(self, key: str, *, peer: str) -> Operator:
+        """The operator that the key belongs to."""
+        ...
+
     async def named(self, name: str) -> Account:
         """The account of that name, without any secret."""
         ...
@@ -81,9 +86,29 @@ class Identity:
         """The account by Basic, by Bearer or, without any credentials, the anonymous one.
 
         Wrong credentials are refused even where anonymous calls are allowed, and a scheme that we do not
-        know is wrong credentials.
+        know is wrong credentials. So is a key that is limited to some scopes: only the native API knows those.
         Raises NotAuthenticated; ForeignOrigin for an anonymous call from another site's page.
         """
+        account = await self._of(call)
+        if account.scopes is not None:
+            raise _refusal()
+        return account
+
+    async def of_native(self, call: Call) -> Account | Operator:
+        """As `of`, with all kinds of keys: those that are limited to scopes, and the operator's."""
+        scheme, credentials = _split(call.headers.get(b"authorization", b""))
+        if scheme == b"bearer" and credentials.startswith(OPERATOR_PREFIX.encode("ascii")):
+            key = credentials.decode("latin-1")
+            if not _KEY.fullmatch(key):
+                raise _refusal()
+            return await self._verify.operator(key, peer=call.peer or "")
+        return await self._of(call)
+
+    async def named(self, name: str) -> Account:
+        """The account of that name, for an operator. Raises NotAuthenticated where there is none."""
+        return await self._verify.named(name)
+
+    async def _of(self, call: Call) -> Account:
         authorization = call.headers.get(b"authorization")
         if authorization is None:
             return await self._of_nobody(call)

@@ -5,7 +5,16 @@ webhook_queue) have no foreign keys among themselves: they are written together 
 and each check would cost an index look-up a row. What is append-only says so.
 """
 
-from longcode.store.schema.accounts import account, api_key, catalog_version, login, number, pace, sender_id
+from longcode.store.schema.accounts import (
+    account,
+    api_key,
+    catalog_version,
+    login,
+    number,
+    operator_key,
+    pace,
+    sender_id,
+)
 from longcode.store.schema.carriers import (
     carrier,
     carrier_circuit,
@@ -67,6 +76,7 @@ __all__ = [
     "metadata",
     "number",
     "number_opt_out",
+    "operator_key",
     "opt_out",
     "opt_out_event",
     "outbox",

@@ -48,7 +48,19 @@ api_key = Table(
     Column("hint", String(16), nullable=False),  # its first characters, to tell keys apart
     Column("created_at", Instant, nullable=False),
     Column("revoked_at", Instant),
+    Column("scopes", Text),  # with blanks between; NULL: everything of the account
     Index("ix_api_key_account_id", "account_id", "id"),
+)
+
+# Who has one looks after all accounts, and is none.
+operator_key = Table(
+    "operator_key",
+    metadata,
+    Column("id", Serial, primary_key=True),
+    Column("key_hash", LargeBinary, nullable=False, unique=True),  # as those of accounts
+    Column("hint", String(16), nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("revoked_at", Instant),
 )
 
 number = Table(

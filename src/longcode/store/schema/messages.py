@@ -39,6 +39,14 @@ message = Table(
     Column("updated_at", Instant, nullable=False),
     # Newest first, for whoever lists an account's messages: every insert goes to the account's last page of it.
     Index("ix_message_account_id", "account_id", "id"),
+    Index(
+        "ix_message_client_reference",
+        "account_id",
+        "client_reference",
+        "id",
+        postgresql_where=text("client_reference IS NOT NULL"),
+        sqlite_where=text("client_reference IS NOT NULL"),
+    ),
     # A conversation is read from both sides; mailbox messages are in none.
     Index(
         "ix_message_sender",

@@ -87,6 +87,16 @@ def upgrade() -> None:
         )
 
     op.create_table(
+        "operator_key",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("key_hash", sa.LargeBinary(), nullable=False),
+        sa.Column("hint", sa.String(length=16), nullable=False),
+        sa.Column("created_at", Instant(), nullable=False),
+        sa.Column("revoked_at", Instant(), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_operator_key")),
+        sa.UniqueConstraint("key_hash", name=op.f("uq_operator_key_key_hash")),
+    )
+    op.create_table(
         "opt_out_event",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("account_id", sa.BigInteger(), nullable=False),
@@ -261,6 +271,18 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["pool_id"], ["sender_pool.id"], name=op.f("fk_pool_sender_pool_id")),
         sa.PrimaryKeyConstraint("pool_id", "sender", name=op.f("pk_pool_sender")),
     )
+    with op.batch_alter_table("api_key", schema=None) as batch_op:
+        batch_op.add_column(sa.Column("scopes", sa.Text(), nullable=True))
+
+    with op.batch_alter_table("message", schema=None) as batch_op:
+        batch_op.create_index(
+            "ix_message_client_reference",
+            ["account_id", "client_reference", "id"],
+            unique=False,
+            postgresql_where=sa.text("client_reference IS NOT NULL"),
+            sqlite_where=sa.text("client_reference IS NOT NULL"),
+        )
+
     with op.batch_alter_table("route", schema=None) as batch_op:
         batch_op.add_column(sa.Column("sender", sa.Text(), nullable=True))
         batch_op.add_column(sa.Column("weight", sa.Integer(), nullable=True))

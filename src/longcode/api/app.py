@@ -1,0 +1,49 @@
+"""The native API as one ASGI application, and its description."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, cast
+
+from fastapi import FastAPI
+
+from longcode.api.caller import Gate
+from longcode.api.desk import Desk
+from longcode.api.front import Front, not_routed
+from longcode.api.hot import sending
+from longcode.api.limits import CallLimits
+from longcode.api.messages import add_messages
+from longcode.api.openapi import describe
+from longcode.wire.cors import Cors
+from longcode.wire.door import ASGIApp
+from longcode.wire.identity import Identity
+
+PREFIX = "/v1"
+
+
+def native(
+    desk: Desk,
+    *,
+    identity: Identity,
+    cors: Cors,
+    calls_per_minute: int,
+    now: Callable[[], float] = time.monotonic,
+) -> ASGIApp:
+    """The application to be mounted at PREFIX. now: monotonic seconds."""
+    gate = Gate(identity, CallLimits(calls_per_minute, now=now))
+    app = _routed(desk, exception_handlers={404: not_routed(cors), 405: not_routed(cors)})
+    app.state.gate = gate
+    return Front(app, hot={("POST", f"{PREFIX}/messages"): sending(gate, desk.outbound)})
+
+
+def description() -> Mapping[str, Any]:
+    """Paths, schemas and tags of the native API, as OpenAPI 3.1 has them."""
+    nobody = cast(Desk, None)  # routes are asked what they are, not called
+    return describe(_routed(nobody), PREFIX)
+
+
+def _routed(desk: Desk, **how: Any) -> FastAPI:
+    app = FastAPI(openapi_url=None, redirect_slashes=False, separate_input_output_schemas=False, **how)
+    add_messages(app, desk)
+    return app

@@ -1,0 +1,64 @@
+"""What a caller says of a message that is to be sent, and the name under which it is sent once only."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from datetime import timedelta
+from typing import Annotated, Final
+
+import msgspec
+from pydantic import ConfigDict, Field
+
+from longcode.api.fields import Body, Instant, MessageText, Recipient, Reference, Sender
+from longcode.api.problems import invalid
+from longcode.flow.accept import LOWEST_PRIORITY, NORMAL_PRIORITY, VALIDITY
+
+MOST_VALIDITY: Final = timedelta(days=14)
+# Source: RFC 9651 §3.3.3, and bare as many write it.
+_QUOTED: Final = re.compile(r'"((?:[\x20\x21\x23-\x5b\x5d-\x7e]|\\["\\]){1,510})"')
+_BARE: Final = re.compile(r"[\x21\x23-\x7e][\x20-\x7e]{0,254}")
+LONGEST_KEY: Final = 255
+
+
+class Draft(Body):
+    """A message that is to be sent.
+
+    sender: a number of the account, in any spelling, or one of its sender IDs.
+    """
+
+    model_config = ConfigDict(title="MessageDraft")
+
+    sender: Sender
+    recipient: Recipient
+    text: MessageText
+    reference: Annotated[Reference | None, Field(description="Your own name for it; many may have the same.")] = None
+    priority: Annotated[int, Field(ge=0, le=LOWEST_PRIORITY, description="0 goes first.")] = NORMAL_PRIORITY
+    send_at: Annotated[Instant | None, Field(description="Not before then. Default, and in the past: now.")] = None
+    validity_seconds: Annotated[
+        int,
+        Field(
+            ge=1,
+            le=int(MOST_VALIDITY.total_seconds()),
+            description="From `send_at` on; what no carrier took by its end fails.",
+        ),
+    ] = int(VALIDITY.total_seconds())
+
+
+def idempotency_key(header: str | None) -> str | None:
+    """The key in the header, without its quotes; None where there is none. Raises InvalidRequest."""
+    if header is None:
+        return None
+    text = header.strip(" \t")
+    if quoted := _QUOTED.fullmatch(text):
+        text = re.sub(r"\\(.)", r"\1", quoted[1])
+    elif not _BARE.fullmatch(text):
+        text = ""
+    if not 1 <= len(text) <= LONGEST_KEY:
+        raise invalid(f"it must be 1 to {LONGEST_KEY} printable ASCII characters", field="Idempotency-Key")
+    return f"v1:{text}"
+
+
+def fingerprint(value: object) -> bytes:
+    """What a repeat has in common with the first: the same values, wherever they stood."""
+    return hashlib.sha256(msgspec.json.encode(value, order="deterministic")).digest()

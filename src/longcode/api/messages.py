@@ -1,0 +1,256 @@
+"""Messages: send one or many, find them, take them back, forget them."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated, Any, Final
+from uuid import UUID
+
+from fastapi import FastAPI, Header, Query, Request, Response
+from pydantic import BaseModel, Field, ValidationError, WithJsonSchema
+
+from longcode.api import problems
+from longcode.api.caller import Admitted
+from longcode.api.cursors import Page, PageQuery, decode, encode, link_next
+from longcode.api.desk import Desk
+from longcode.api.drafts import Draft, fingerprint, idempotency_key
+from longcode.api.fields import Body, Instant, MessageText, Party, Reference
+from longcode.api.ids import UuidInPath, uuid_of
+from longcode.api.problems import TooLate
+from longcode.api.routing import Routes
+from longcode.api.validation import invalid_request
+from longcode.domain.message import Direction, Message, Status
+from longcode.domain.public import PublicMessage, public_message
+from longcode.encoding import segments
+from longcode.errors import LongcodeError, NotFound
+from longcode.store.message_lists import Place, Wanted
+
+MOST_IN_BATCH: Final = 1000
+BATCH_BYTES: Final = 8 * 1024 * 1024
+TOGETHER: Final = 256
+
+KeyHeader = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        description="Your own name for this call: 1 to 255 printable ASCII characters, quoted or bare. A repeat "
+        "with the same body is answered as the first was and sends nothing.",
+    ),
+]
+REPLAYED: Final = {
+    "Idempotent-Replayed": {
+        "description": "`true` where an earlier call with this key stored the message.",
+        "schema": {"type": "string", "enum": ["true"]},
+    }
+}
+PROBLEM: Final = {"anyOf": [{"$ref": "#/components/schemas/Problem"}, {"type": "null"}]}
+LOCATION: Final = {"Location": {"description": "Its path.", "schema": {"type": "string"}}}
+
+
+class MessageQuery(PageQuery):
+    """Which messages. Parties as they were written."""
+
+    status: Annotated[Status | None, Field(description="Where they stand now.")] = None
+    direction: Direction | None = None
+    sender: Party | None = None
+    recipient: Party | None = None
+    party: Annotated[Party | None, Field(description="The sender or the recipient.")] = None
+    reference: Annotated[Reference | None, Field(description="Your own name for them.")] = None
+    since: Annotated[Instant | None, Field(description="Accepted or received at this time or later.")] = None
+    until: Annotated[Instant | None, Field(description="Accepted or received before this time.")] = None
+
+
+class Batch(Body):
+    """Up to 1,000 messages. An entry that is not a MessageDraft fails alone."""
+
+    messages: Annotated[
+        list[Any],
+        Field(
+            min_length=1,
+            max_length=MOST_IN_BATCH,
+            json_schema_extra={"items": {"description": "A MessageDraft; one that is none fails alone."}},
+        ),
+    ]
+
+
+class BatchResult(BaseModel):
+    """What became of one entry. index: its place in the batch, from 0. Either message or problem is there."""
+
+    index: int
+    message: PublicMessage | None
+    replayed: bool
+    problem: Annotated[dict[str, Any] | None, WithJsonSchema(PROBLEM)]
+
+
+class BatchResults(BaseModel):
+    """What became of a batch, entry by entry, in its order."""
+
+    accepted: int
+    failed: int
+    results: list[BatchResult]
+
+
+class PreviewDraft(Body):
+    """A text that is to be looked at."""
+
+    text: MessageText
+
+
+class Preview(BaseModel):
+    """How a text travels. segments: its parts, as short messages carry them."""
+
+    encoding: str
+    segment_count: int
+    segments: list[str]
+
+
+def add_messages(app: FastAPI, desk: Desk) -> None:
+    """The routes of messages."""
+    routes = Routes(app, "Native: messages", "messages")
+
+    @routes.post(
+        "/messages",
+        "sendMessage",
+        status=201,
+        errors=("not_owned", "opted_out", "gone", "key_in_flight", "key_reused", "intake_full", "refused"),
+        responses={
+            200: {"model": PublicMessage, "description": "The key's message, as it is now.", "headers": REPLAYED},
+            201: {"headers": LOCATION},
+        },
+    )
+    async def send(
+        draft: Draft, caller: Admitted, request: Request, response: Response, key: KeyHeader = None
+    ) -> PublicMessage:
+        """Send a message.
+
+        It is durable once this is answered. It goes out at once, or at `send_at`.
+        """
+        entered = await desk.outbound.send(caller.account, draft, idempotency_key(key))
+        shown = public_message(entered.message)
+        if entered.replayed:
+            response.status_code = 200
+            response.headers["idempotent-replayed"] = "true"
+        else:
+            response.headers["location"] = f"/v1/messages/{shown.id}"
+        return shown
+
+    @routes.post("/messages/batch", "sendBatch", errors=("key_in_flight",), body_limit_bytes=BATCH_BYTES)
+    async def send_batch(batch: Batch, caller: Admitted, key: KeyHeader = None) -> BatchResults:
+        """Send up to 1,000 messages.
+
+        Each entry is a MessageDraft and stands for itself: one that is refused fails alone, with its index. Under an
+        Idempotency-Key a repeat of the whole batch sends only what was refused the first time.
+        """
+        name = idempotency_key(key)
+        results: list[BatchResult] = []
+        with desk.outbound.alone(caller.account, name):
+            whole = fingerprint(batch.messages)
+            for start in range(0, len(batch.messages), TOGETHER):
+                part = batch.messages[start : start + TOGETHER]
+                results += await asyncio.gather(
+                    *(
+                        send_entry(caller, start + number, entry, name and f"{name}#{start + number}", whole)
+                        for number, entry in enumerate(part)
+                    )
+                )
+        accepted = sum(result.message is not None for result in results)
+        return BatchResults(accepted=accepted, failed=len(results) - accepted, results=results)
+
+    async def send_entry(caller: Admitted, index: int, entry: object, key: str | None, whole: bytes) -> BatchResult:
+        try:
+            entered = await desk.outbound.enter(caller.account, _draft(entry), key, whole)
+        except LongcodeError as error:
+            return BatchResult(index=index, message=None, replayed=False, problem=problems.document(error))
+        shown = public_message(entered.message)
+        return BatchResult(index=index, message=shown, replayed=entered.replayed, problem=None)
+
+    @routes.post("/messages/preview", "previewMessage", scope_as="messages:read")
+    async def preview(draft: PreviewDraft, caller: Admitted) -> Preview:
+        """See which encoding and how many segments a text takes, without sending it."""
+        parts = segments.split(draft.text)
+        return Preview(
+            encoding=parts[0].encoding.value, segment_count=len(parts), segments=[part.text for part in parts]
+        )
+
+    @routes.get("/messages", "listMessages")
+    async def list_messages(
+        query: Annotated[MessageQuery, Query()], caller: Admitted, request: Request, response: Response
+    ) -> Page[PublicMessage]:
+        """List messages, the newest first.
+
+        With a filter a page may hold fewer than `limit`, or none, and still have a `next`: go on with that.
+        """
+        found = await desk.lists.page(caller.account.id, _wanted(query), after=_place(query.cursor), count=query.limit)
+        following = None if found.next is None else encode("messages", found.next.seconds, str(found.next.id))
+        link_next(request, response, following)
+        return Page(items=[public_message(message) for message in found.messages], next=following)
+
+    @routes.get("/messages/{id}", "getMessage", single=True, errors=("not_found",))
+    async def get(id: UuidInPath, caller: Admitted) -> PublicMessage:
+        """One message, as it stands now."""
+        return public_message(await find(caller, uuid_of(id)))
+
+    @routes.post("/messages/{id}/cancel", "cancelMessage", errors=("not_found", "too_late"))
+    async def cancel_message(id: UuidInPath, caller: Admitted) -> PublicMessage:
+        """Take a message back that no carrier was given yet."""
+        message = await find(caller, uuid_of(id))
+        if not await desk.cancel.cancel(message.id):
+            raise TooLate(f"the message is {message.status}; a carrier may have it, or it is at its end")
+        return public_message(await find(caller, message.id))
+
+    @routes.post("/messages/{id}/redact", "redactMessage", errors=("not_found", "too_late"))
+    async def redact(id: UuidInPath, caller: Admitted) -> PublicMessage:
+        """Forget a message's text for good; who wrote to whom and when stays."""
+        message = await find(caller, uuid_of(id))
+        if not await desk.removal.redact(caller.account.id, message.id):
+            raise _still_queued()
+        return public_message(await find(caller, message.id))
+
+    @routes.delete("/messages/{id}", "deleteMessage", errors=("not_found", "too_late"))
+    async def delete(id: UuidInPath, caller: Admitted) -> None:
+        """Forget a message for good. Its Idempotency-Key stays taken, so that nothing is sent twice."""
+        message = await find(caller, uuid_of(id))
+        if not await desk.removal.delete(caller.account.id, message.id):
+            raise _still_queued()
+
+    async def find(caller: Admitted, message_id: UUID) -> Message:
+        message = await desk.messages.get(caller.account.id, message_id)
+        if message is None:
+            raise NotFound("there is no such message")
+        return message
+
+
+def _draft(entry: object) -> Draft:
+    """An entry of a batch. Raises InvalidRequest with pointers into the entry."""
+    try:
+        return Draft.model_validate(entry)
+    except ValidationError as error:
+        found = [{**fault, "loc": ("body", *fault["loc"])} for fault in error.errors()]
+        raise invalid_request(found) from error
+
+
+def _wanted(query: MessageQuery) -> Wanted:
+    return Wanted(
+        status=query.status,
+        direction=query.direction,
+        sender=query.sender,
+        recipient=query.recipient,
+        party=query.party,
+        reference=query.reference,
+        since=query.since,
+        until=query.until,
+    )
+
+
+def _place(cursor: str | None) -> Place | None:
+    if cursor is None:
+        return None
+    seconds, message_id = decode("messages", cursor, int, str)
+    try:
+        return Place(seconds, UUID(message_id))
+    except ValueError as error:
+        raise problems.invalid("it is not one that this list gave", field="cursor") from error
+
+
+def _still_queued() -> TooLate:
+    return TooLate("the message is still to be sent; cancel it first")

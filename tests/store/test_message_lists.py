@@ -1,0 +1,135 @@
+"""Lists of messages walk one index, and a page costs the same however few messages fit."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import AsyncIterator, Mapping
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import Select, insert, text
+
+from longcode.domain.clock import mint_id, utc_now
+from longcode.domain.message import Direction, Status
+from longcode.store import schema
+from longcode.store.database import Database
+from longcode.store.message_lists import MessageLists, Place, Wanted, last_examined, list_query
+
+ROWS = 3000
+# The whole of a table, or more of it than a page, in the plans of either database.
+SCANNED = re.compile(r'"Seq Scan"[^}]*"Relation Name": "message"|SCAN message\b(?! USING INDEX)')
+SORTED = re.compile(r'"Sort"|TEMP B-TREE')
+HERE = Place(1_700_000_000, mint_id())
+ASKED: Mapping[str, Wanted] = {
+    "everything": Wanted(),
+    "a status": Wanted(status=Status.FAILED),
+    "a direction and a period": Wanted(
+        direction=Direction.INBOUND, since=utc_now() - timedelta(days=1), until=utc_now()
+    ),
+    "a sender": Wanted(sender="+12025550101"),
+    "a recipient and a status": Wanted(recipient="+12025550190", status=Status.FAILED),
+    "a party": Wanted(party="+12025550190"),
+    "a party and a period": Wanted(party="+12025550190", since=utc_now()),
+    "both parties": Wanted(sender="+12025550101", recipient="+12025550190"),
+    "a reference": Wanted(reference="r-7"),
+}
+
+
+@pytest.fixture
+async def database(database_url: str) -> AsyncIterator[Database]:
+    opened = Database(database_url)
+    yield opened
+    await opened.close()
+
+
+async def fill(database: Database, count: int, **fields: Any) -> None:
+    now = utc_now()
+    row = {
+        "account_id": 1,
+        "direction": "outbound",
+        "medium": "sms",
+        "sender": "+12025550101",
+        "recipient": "+12025550190",
+        "text": "x",
+        "sent_at_seconds": 1,
+        "status": "sent",
+        "client_reference": None,
+        "encoding": "gsm7",
+        "segment_count": 1,
+        "created_at": now,
+        "updated_at": now,
+        **fields,
+    }
+    async with database.write() as connection:
+        await connection.execute(insert(schema.message), [{**row, "id": mint_id()} for _ in range(count)])
+
+
+async def plan(database: Database, query: Select[Any]) -> str:
+    async with database.write() as connection:
+        if database.is_sqlite:
+            words = "EXPLAIN QUERY PLAN "
+        else:
+            words = "EXPLAIN (FORMAT JSON) "
+            await connection.execute(text("SET LOCAL plan_cache_mode = force_generic_plan"))
+        compiled = query.compile(dialect=connection.dialect, compile_kwargs={"render_postcompile": True})
+        rows = (await connection.exec_driver_sql(words + str(compiled), _values(compiled))).all()
+    return json.dumps([list(row) for row in rows], default=str)
+
+
+def _values(compiled: Any) -> tuple[Any, ...]:
+    values = compiled.construct_params()
+    return tuple(
+        processor(values[name]) if (processor := compiled._bind_processors.get(name)) else values[name]
+        for name in compiled.positiontup
+    )
+
+
+@pytest.mark.parametrize("size", [0, ROWS])
+async def test_every_list_stays_on_an_index(database: Database, size: int) -> None:
+    if size:
+        for number in range(3):
+            await fill(database, size // 3, account_id=1 + number, client_reference=f"r-{number}")
+        async with database.write() as connection:
+            await connection.execute(text("ANALYZE"))
+    for name, wanted in ASKED.items():
+        for after in (None, HERE):
+            whole = await plan(database, list_query(1, wanted, after, 50, 51))
+            walk = await plan(database, last_examined(1, wanted, after, 50))
+            for told in (whole, walk):
+                assert not SCANNED.search(told), (name, told)
+                assert "ix_message_" in told, (name, told)
+            if size and wanted.party is None:
+                assert not SORTED.search(walk), (name, walk)
+
+
+async def test_a_page_looks_at_so_many_and_says_where_to_go_on(database: Database) -> None:
+    await fill(database, 1, status="failed")
+    await fill(database, 30)
+    lists, wanted = MessageLists(database, most_examined=10), Wanted(status=Status.FAILED)
+    places, found = [], await lists.page(1, wanted, count=5)
+    while found.next is not None:
+        places.append(len(found.messages))
+        found = await lists.page(1, wanted, after=found.next, count=5)
+    assert (places, len(found.messages)) == ([0, 0, 0], 1)
+
+
+@pytest.mark.parametrize("wanted", ASKED.values(), ids=ASKED)
+async def test_pages_make_up_the_whole_list(database: Database, wanted: Wanted) -> None:
+    for sender, recipient in (("+12025550101", "+12025550190"), ("+12025550190", "+12025550101"), ("a", "b")):
+        for status in ("sent", "failed"):
+            await fill(database, 3, sender=sender, recipient=recipient, status=status, client_reference="r-7")
+    await fill(database, 2, sender="+12025550190", recipient="+12025550190")
+    lists = MessageLists(database)
+    whole = await lists.page(1, wanted, count=100)
+    assert whole.next is None
+    pages, after = [], None
+    while True:
+        found = await lists.page(1, wanted, after=after, count=4)
+        pages += [message.id for message in found.messages]
+        after = found.next
+        if after is None:
+            break
+    assert pages == [message.id for message in whole.messages]
+    assert len(set(pages)) == len(pages)
