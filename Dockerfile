@@ -7,7 +7,8 @@ WORKDIR /build
 COPY requirements/run.txt requirements/run.txt
 # Wheels only: what would need a compiler fails here instead of bringing one in.
 RUN /opt/longcode/bin/pip install --require-hashes --only-binary :all: -r requirements/run.txt
-COPY pyproject.toml README.md LICENSE ./
+COPY pyproject.toml LICENSE README.md CHANGELOG.md CONTRIBUTING.md SECURITY.md ./
+COPY docs docs
 COPY src src
 RUN /opt/longcode/bin/pip install --no-deps --no-build-isolation .
 

@@ -12,9 +12,11 @@ from urllib.parse import quote, urlencode
 
 import pytest
 import yaml
+from click.testing import CliRunner
 from openapi_spec_validator import validate
 
 from longcode import __version__
+from longcode.cli.openapi import openapi
 from longcode.dialects import conversations, inbound_outbound, mailbox, messages, numbers
 from longcode.domain.phone import MAX_INVENTORY_VALUE_LENGTH
 from longcode.store.limits import AccountLimits
@@ -56,6 +58,7 @@ async def test_both_forms_are_the_same_document(api: Api) -> None:
 
 def test_the_command_prints_the_same() -> None:
     assert run_cli("openapi").stdout == as_yaml()
+    assert json.loads(CliRunner().invoke(openapi, ["--json"]).stdout) == document()
 
 
 async def test_every_path_and_method_is_described_and_nothing_else(api: Api) -> None:

@@ -24,6 +24,7 @@ from longcode.store.removal import RemovalStore
 from longcode.web.callbacks import callback_endpoints
 from longcode.web.description import description_routes
 from longcode.web.health import health_routes
+from longcode.web.manual.site import manual_routes
 from longcode.wire.cors import Cors
 from longcode.wire.door import ASGIApp, Door
 from longcode.wire.endpoint import Endpoint
@@ -76,7 +77,12 @@ def application(product: Product, *, implicit_anonymous: bool = False) -> ASGIAp
     )
     served = endpoints(product, identity)
     rest = Starlette(
-        routes=[*health_routes(product), *description_routes(), Mount(PREFIX, native_api(product, identity))],
+        routes=[
+            *health_routes(product),
+            *description_routes(),
+            *manual_routes(),
+            Mount(PREFIX, native_api(product, identity)),
+        ],
         exception_handlers={404: _not_found(served), HTTPException: _plain_error, 500: _plain_error},
     )
     rest.router.redirect_slashes = False
