@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
+import structlog
 from hypothesis import settings
 
 from longcode.store.database import Database
@@ -27,6 +28,12 @@ DLR_SECRET = "not-a-secret"
 
 settings.register_profile("longcode", deadline=None, max_examples=100, derandomize="CI" in os.environ)
 settings.load_profile("longcode")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def logs() -> None:
+    """Plain lines: on its own structlog prints each error with all variables of its frames, which takes seconds."""
+    structlog.configure(processors=[structlog.processors.format_exc_info, structlog.processors.KeyValueRenderer()])
 
 
 @pytest.fixture(scope="session")

@@ -121,7 +121,7 @@ async def open_process(database_url: str, clock: HandClock) -> AsyncIterator[Cal
 
 
 @pytest.fixture
-def process(open_process: Callable[[], Process]) -> Process:
+async def process(open_process: Callable[[], Process]) -> Process:
     return open_process()
 
 

@@ -25,6 +25,7 @@ from longcode.store.receipts import ReceiptStore
 from longcode.store.strays import StrayStore
 from tests.carriers.smpp_world import settings_for, until
 from tests.flow.world import World, open_world, send
+from tests.processes import wait_until_async
 
 MESSAGES = 300
 
@@ -102,6 +103,8 @@ async def lane(world: World, carrier_id: int, port: int, **changes: Any) -> Asyn
         outbox=world.outbox,
         stops=world.stops,
         paces=Paces(expiring=world.expiring, catalog=world.catalog, now=time.monotonic),
+        health=world.health,
+        kick=runner.kick,
         receipts=receipts,
         clock=utc_now,
         mint_id=mint_id,
@@ -128,17 +131,11 @@ async def _queue(world: World, texts: Sequence[str]) -> None:
     await asyncio.gather(*(world.accept.send(send(account, text=text)) for text in texts))
 
 
-async def _statuses(world: World) -> dict[str, int]:
-    found: dict[str, int] = {}
-    for row in await world.rows("message"):
-        found[row.status] = found.get(row.status, 0) + 1
-    return found
-
-
 async def _all_are(world: World, status: Status, count: int) -> None:
-    async with asyncio.timeout(30):
-        while (await _statuses(world)).get(status.value, 0) < count:
-            pass
+    async def are() -> bool:
+        return sum(row.status == status.value for row in await world.rows("message")) >= count
+
+    await wait_until_async(are, 30, 0.1, what=f"{count} messages that are {status.value}")
 
 
 async def test_three_hundred_messages_against_fifty_a_second_are_seldom_refused(

@@ -1,4 +1,4 @@
-"""Commands of the operator, run in this process on a database of their own."""
+"""Commands of the operator on a database of their own."""
 
 from __future__ import annotations
 
@@ -10,11 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from click.testing import CliRunner
-
 from longcode.bootstrap import Product, running
-from longcode.cli import main
 from longcode.settings import load
+from tests.processes import run_cli
 
 T = TypeVar("T")
 
@@ -25,12 +23,10 @@ class Desk:
 
     folder: Path
 
-    def run(self, *args: str, status: int = 0, stdin: str | None = None) -> str:
+    def run(self, *args: str, status: int = 0, stdin: str = "") -> str:
         """Run a command; what it printed, standard output first."""
-        done = CliRunner(env={"LONGCODE_DATABASE_URL": None, "LONGCODE_REDIS_URL": None}).invoke(
-            main, [*args, "--data", str(self.folder)], input=stdin
-        )
-        assert done.exit_code == status, done.output
+        done = run_cli(*args, "--data", str(self.folder), status=status, stdin=stdin)
+        assert "Traceback" not in done.stderr
         return done.stdout + done.stderr
 
     def lines(self, *args: str) -> list[dict[str, Any]]:

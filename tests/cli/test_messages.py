@@ -138,10 +138,12 @@ def test_a_list_is_newest_first_filtered_and_bounded(operator: Operator) -> None
 
 
 def test_a_message_that_waits_can_be_canceled_and_one_that_was_sent_cannot(operator: Operator) -> None:
-    operator.run("carrier", "add", "idle", "--driver", "simulator")
-    operator.run("carrier", "pause", "idle")
+    # One that nobody answers, and that is paused only then: paused ones are passed over.
+    settings = ("host=127.0.0.1", f"port={free_port()}", "system_id=esme", "password=secret")
+    operator.run("carrier", "add", "idle", "--driver", "smpp", *settings)
     operator.run("route", "add", "--carrier", "idle", "--prefix", "4477009007")
     waiting = operator.send("+447700900701")
+    operator.run("carrier", "pause", "idle")
     [shown] = operator.lines("message", "show", waiting)
     assert (shown["carrier"], shown["attempts"]) == ("idle", 0)
     assert "carrier idle is paused" in shown["timeline"][-1]["detail"]

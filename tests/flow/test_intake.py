@@ -174,7 +174,7 @@ async def test_a_faulty_call_fails_alone(world: World, case: FaultCase) -> None:
     assert await world.count("message") == 3
     assert await world.count("outbox") == 3
     # Its count went back, so that all others of this window may go.
-    rest = [await world.intake.enter(entry(world, question=question)) for _ in range(LIMIT - 1)]
+    rest = await asyncio.gather(*(world.intake.enter(entry(world, question=question)) for _ in range(LIMIT - 1)))
     assert [kind(answer) for answer in rest] == ["stored"] * (LIMIT - 1)
 
 

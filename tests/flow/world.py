@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -48,6 +49,7 @@ from longcode.store.words import WordStore
 LIMIT = 3
 STOP_TTL_SECONDS = 3600
 PATIENCE_SECONDS = 30
+TURNS = 100
 
 
 class HandClock:
@@ -316,5 +318,8 @@ async def open_world(
 async def until(condition: Callable[[], bool]) -> None:
     """Let other tasks run until the condition holds."""
     async with asyncio.timeout(PATIENCE_SECONDS):
-        while not condition():  # noqa: ASYNC110 - the condition is about tasks, which tell no event
-            await asyncio.sleep(0)
+        # First only as long as other tasks have something to do at once, then as long as the database takes.
+        for turn in itertools.count():
+            if condition():
+                return
+            await asyncio.sleep(0 if turn < TURNS else 0.002)
