@@ -76,12 +76,13 @@ class ScriptedDriver:
 
 @dataclass(eq=False)
 class OneDriver:
-    """Drivers, of which there is one or none."""
+    """Drivers, of which there is one or none, and others for some carriers by their ids."""
 
     found: Driver | None
+    others: dict[int, ScriptedDriver] = field(default_factory=dict)
 
-    async def driver(self, _carrier_id: int) -> Driver | None:
-        return self.found
+    async def driver(self, carrier_id: int) -> Driver | None:
+        return self.others.get(carrier_id, self.found)
 
 
 class FlakyOutbox(OutboxStore):
@@ -104,6 +105,7 @@ class Desk:
     account: Account
     carrier_id: int
     driver: ScriptedDriver
+    drivers: OneDriver
     dispatch: Dispatch
     receipts: Receipts
     outbox: FlakyOutbox
@@ -151,12 +153,14 @@ async def open_desk(database_url: str, *, clock: Clock = utc_now, driver: Driver
             mint_id=mint_id,
             random=lambda: 0.5,
         )
-        dispatch = Dispatch(means, OneDriver(driver or scripted))
+        drivers = OneDriver(driver or scripted)
+        dispatch = Dispatch(means, drivers)
         yield Desk(
             world=world,
             account=account,
             carrier_id=carrier_id,
             driver=scripted,
+            drivers=drivers,
             dispatch=dispatch,
             receipts=receipts,
             outbox=outbox,

@@ -38,8 +38,9 @@ def ended(
     reference: str | None = None,
     code: str | None = None,
     reason: str | None = None,
+    carrier_id: int = 7,
 ) -> Ended:
-    return Ended(UUID(int=number), kind, index, total, 7, reference, code, reason, at(seconds))
+    return Ended(UUID(int=number), kind, index, total, carrier_id, reference, code, reason, at(seconds))
 
 
 def reported(status: str, seconds: float, reference: str = "ref", **changes: Any) -> Reported:
@@ -199,6 +200,43 @@ CASES = [
             ended(1, "deferred", 2, code="throttled", reason="slow down"),
             ended(2, "deferred", 6, code="queue_full"),
         ),
+    ),
+    TimelineCase(
+        "refused by one carrier, then taken by the next",
+        Status.SENT,
+        [
+            ("accepted", ""),
+            ("queued", "waits for carrier north"),
+            ("claimed", "claimed for carrier north;"),
+            ("handed_over", ""),
+            ("answered", "carrier north rejected the message: system_error"),
+            ("moved", "goes on to carrier south: carrier north refused it for a cause of its own (system_error)"),
+            ("claimed", "claimed for carrier south, try 2"),
+            ("handed_over", "to carrier south"),
+            ("answered", "carrier south accepted"),
+            ("state", "sent"),
+        ],
+        attempts=(tried(1, 1), tried(2, 3, carrier_id=8)),
+        outcomes=(
+            ended(1, "rejected", 2, code="system_error"),
+            ended(2, "accepted", 4, reference="ref", carrier_id=8),
+        ),
+    ),
+    TimelineCase(
+        "put off by one carrier, waits for the next",
+        Status.QUEUED,
+        [
+            ("accepted", ""),
+            ("queued", "waits for carrier north"),
+            ("claimed", ""),
+            ("handed_over", ""),
+            ("answered", "put the message off"),
+            ("moved", "goes on to carrier south: carrier north put it off too often or too long (throttled)"),
+            ("state", "carrier south is paused"),
+        ],
+        queued=queued(2, carrier_id=8),
+        attempts=(tried(1, 1),),
+        outcomes=(ended(1, "deferred", 2, code="throttled"),),
     ),
     TimelineCase(
         "rejected",

@@ -26,9 +26,11 @@ from longcode.store import events, outbox_hot, receipts_hot, webhook_hot
 from longcode.store.accounts import AccountStore
 from longcode.store.database import Database
 from longcode.store.intake import INSERT, INSERT_COUNTED, PREFLIGHT, IntakeStore, KeyClaim, Lookups, NewMessage
+from longcode.store.limits import LimitStore
 from longcode.store.messages import MessageStore
 from longcode.store.opt_outs import OptOutStore
 from longcode.store.outbox import Conclusion, NewAttempt, NewOutcome, OutboxStore
+from longcode.store.pools import PoolStore
 from longcode.store.receipts import ReceiptStore
 from longcode.store.rerouting import ReroutingStore
 from longcode.store.sequels import Reply, Sequel
@@ -38,6 +40,8 @@ from longcode.store.timeline import TimelineStore
 from longcode.store.words import WordStore
 
 BIG = (
+    "account_usage",
+    "pool_recipient",
     "message",
     "idempotency",
     "outcome",
@@ -99,6 +103,10 @@ FILL = (
     """INSERT INTO event SELECT gen_random_uuid(), account_id, 'message.sent', id, NULL, NULL, now(), 1 FROM message""",
     """INSERT INTO webhook_queue SELECT id, account_id, now(), NULL, 0 FROM event""",
     """INSERT INTO stop_request SELECT id, account_id, sender, recipient, now() FROM message""",
+    """INSERT INTO account_usage SELECT n, current_date, 0, 0, NULL, NULL FROM generate_series(1, {rows}) AS n""",
+    """INSERT INTO sender_pool (id, account_id, name, created_at)
+       SELECT n, 1, 'pool ' || n, now() FROM generate_series(1, 5) AS n""",
+    """INSERT INTO pool_recipient SELECT 1 + n % 5, n::text, '2', now() FROM generate_series(1, {rows}) AS n""",
     "ANALYZE",
 )
 
@@ -186,7 +194,20 @@ async def live_through(database: Database) -> None:
     for carrier_id in (None, CARRIER):
         await rerouting.move(carrier_id, CARRIER, await rerouting.waiting(carrier_id, 10))
     await rerouting.orphaned()
+    await keep_books(database)
     await hear_stop(database, message)
+
+
+async def keep_books(database: Database) -> None:
+    """What is asked of caps and pools."""
+    pools = PoolStore(database, utc_now)
+    await LimitStore(database).usage([1], utc_now().date())
+    await AccountStore(database, utc_now).create("books", "")
+    account = await AccountStore(database, utc_now).by_name("books")
+    await pools.create(account.id, "p")
+    known = await pools.known(account.id, "p", "1")
+    for before in (None, "2"):
+        await pools.introduce(known.pool_id, "1", "2", instead_of=before)
 
 
 async def hear_stop(database: Database, message: Message) -> None:

@@ -47,7 +47,13 @@ def show_message(message_id: str, as_json: bool, data: Path | None) -> None:
             raise _unknown(message_id)
         catalog = await product.catalog.now()
         carriers = {
-            row.id: KnownCarrier(row.name, row.paused, row.driver == SIMULATOR) for row in catalog.carriers.values()
+            row.id: KnownCarrier(
+                row.name,
+                row.paused,
+                row.driver == SIMULATOR,
+                None if (circuit := catalog.circuits.get(row.id)) is None else circuit.until,
+            )
+            for row in catalog.carriers.values()
         }
         carrier_id = carrier_of(history)
         known = None if carrier_id is None else carriers.get(carrier_id)

@@ -15,11 +15,12 @@ from longcode.store.timeline import History, Queued
 
 @dataclass(frozen=True, slots=True)
 class KnownCarrier:
-    """What sentences say of a carrier."""
+    """What sentences say of a carrier. alone_until: it is left alone until then, because it faults."""
 
     name: str
     paused: bool = False
     simulated: bool = False
+    alone_until: datetime | None = None
 
 
 class Names:
@@ -43,6 +44,11 @@ class Names:
         found = self._carriers.get(carrier_id)
         return found is not None and found.simulated
 
+    def alone_until(self, carrier_id: int) -> datetime | None:
+        """Until when it is left alone; None where it is not."""
+        found = self._carriers.get(carrier_id)
+        return None if found is None else found.alone_until
+
 
 def outlook(history: History, names: Names, now: datetime) -> str:
     """What happens next to a message, and what it waits for."""
@@ -65,6 +71,12 @@ def outlook(history: History, names: Names, now: datetime) -> str:
     if names.is_paused(queued.carrier_id):
         return (
             f"{names.of(queued.carrier_id)} is paused; it waits until {format_milli(queued.expires_at)}, then expires"
+        )
+    alone_until = names.alone_until(queued.carrier_id)
+    if alone_until is not None and alone_until > now:
+        return (
+            f"{names.of(queued.carrier_id)} faults and is left alone until {format_milli(alone_until)}; "
+            f"it waits, or goes another way if one opens, until {format_milli(queued.expires_at)}"
         )
     if queued.expires_at <= now:
         return "its validity is over; it is about to fail as expired"

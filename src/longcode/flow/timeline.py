@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import pairwise
 from typing import Final
 
 from longcode.carriers.port import ReceiptStatus
@@ -24,13 +25,15 @@ DIALECTS: Final = {
     "messages": "/api/messages/",
     "conversations": "the conversation paths",
 }
+# How an attempt ended before which the message was free to go to another carrier.
+MOVING: Final = ("rejected", "deferred")
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
     """One line of a timeline.
 
-    event: accepted, keyword, queued, claimed, handed_over, answered, receipt, ended (where nothing can follow) or
+    event: accepted, keyword, queued, claimed, handed_over, answered, moved, receipt, ended (nothing can follow) or
     state, which is the last one and says how it stands now.
     """
 
@@ -50,6 +53,7 @@ def tell(history: History, names: Names, now: datetime, *, leads_to: int | None 
         *_queued(history, names, leads_to),
         *_rounds(history, names),
         *(_answered(outcome, history, names) for outcome in history.outcomes),
+        *_moves(history, names),
         *_receipts(history, names),
         *_ended(history),
     ]
@@ -142,11 +146,14 @@ def _rounds(history: History, names: Names) -> Iterator[Event]:
 
 
 def _by_round(attempts: Iterable[Tried]) -> list[list[Tried]]:
-    """A round tries every segment that the carrier has not, so a segment that comes again begins the next one."""
+    """A round tries every segment that the carrier has not, so a segment that comes again begins the next one.
+
+    So does another carrier.
+    """
     rounds: list[list[Tried]] = []
     seen: set[int] = set()
     for attempt in attempts:
-        if not rounds or attempt.segment_index in seen:
+        if not rounds or attempt.segment_index in seen or attempt.carrier_id != rounds[-1][0].carrier_id:
             rounds.append([])
             seen = set()
         rounds[-1].append(attempt)
@@ -174,6 +181,23 @@ def _answered(outcome: Ended, history: History, names: Names) -> Event:
                 "sent again only if this carrier deduplicates or its settings allow it, else proof is awaited"
             )
     return Event(outcome.ended_at, "answered", detail)
+
+
+def _moves(history: History, names: Names) -> Iterator[Event]:
+    """Where one carrier's faults sent the message on to the next."""
+    carriers = [attempts[0].carrier_id for attempts in _by_round(history.attempts)]
+    if carriers and history.queued is not None and history.queued.carrier_id is not None:
+        carriers.append(history.queued.carrier_id)
+    for before, after in pairwise(carriers):
+        last = max(
+            (outcome for outcome in history.outcomes if outcome.carrier_id == before and outcome.kind in MOVING),
+            key=lambda outcome: outcome.ended_at,
+            default=None,
+        )
+        if before != after and last is not None:
+            did = "refused it for a cause of its own" if last.kind == "rejected" else "put it off too often or too long"
+            detail = f"goes on to {names.of(after)}: {names.of(before)} {did} ({last.code})"
+            yield Event(last.ended_at, "moved", detail)
 
 
 def _again(outcome: Ended, history: History) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, or_, select, tuple_, update
+from sqlalchemy import ColumnElement, literal, or_, select, tuple_, update
 
 from longcode.domain.clock import Clock
 from longcode.domain.message import Status
@@ -67,7 +67,9 @@ class ReroutingStore:
             .limit(limit)
         )
         if after is not None:
-            query = query.where(tuple_(*place) > tuple_(*after))
+            # Each with its column's own type, or SQLite would compare instants with what they are not.
+            behind = [literal(value, column.type) for value, column in zip(after, place, strict=True)]
+            query = query.where(tuple_(*place) > tuple_(*behind))
         async with self._database.read() as connection:
             rows = (await connection.execute(query)).all()
             tried = [row.message_id for row in rows if row.leased_until is not None or row.deferrals]
