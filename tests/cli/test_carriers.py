@@ -186,7 +186,9 @@ def test_what_a_link_logs_names_its_carrier(tmp_path: Path) -> None:
 
 def test_a_carrier_is_tried_and_what_failed_is_said(operator: Operator) -> None:
     port = free_port()
-    operator.run("carrier", "add", "nobody", "--driver", "smpp", *SMPP[:1], f"port={port}", *SMPP[2:])
+    operator.run(
+        "carrier", "add", "nobody", "--driver", "smpp", *SMPP[:1], f"port={port}", *SMPP[2:], "circuit_faults=3"
+    )
     refused = operator.run("carrier", "test", "nobody", status=1)
     assert refused == f"✗ refused: nothing listens on 127.0.0.1:{port}, or a firewall turns us away\n"
     assert operator.run("carrier", "test", "simulator") == "✓ the simulator needs no connection\n"
@@ -232,7 +234,9 @@ def test_a_template_that_could_never_work_is_refused_when_it_is_made(operator: O
 
 def test_an_http_carrier_is_tried(operator: Operator) -> None:
     port = free_port()
-    operator.run("carrier", "add", "away", "--driver", "twilio", *TWILIO, f"api=http://127.0.0.1:{port}")
+    operator.run(
+        "carrier", "add", "away", "--driver", "twilio", *TWILIO, f"api=http://127.0.0.1:{port}", "failover_tries=2"
+    )
     refused = operator.run("carrier", "test", "away", status=1)
     assert refused == f"✗ refused: nothing listens on 127.0.0.1:{port}, or a firewall turns us away\n"
 

@@ -121,6 +121,11 @@ async def test_a_carrier_without_a_vendor_of_its_own_calls_by_its_settings(api: 
     assert unowned.text == "Hi"
 
 
+async def test_how_much_of_its_faults_is_borne_keeps_no_carrier_from_calling(api: Api) -> None:
+    north = await carrier(api, "twilio", {**TWILIO, "circuit_faults": "3", "failover_codes": "twilio_21610"})
+    assert (await north.twilio("status", delivered())).status == 200
+
+
 @dataclass(frozen=True, slots=True)
 class RefusalCase:
     what: str

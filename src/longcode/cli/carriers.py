@@ -248,16 +248,16 @@ def check_carrier(name: str, data: Path | None) -> None:
 async def _steps(row: CarrierRow, product: Product) -> AsyncGenerator[str, None]:
     """What is tried of a carrier. Raises CheckFailed."""
     vendor = KINDS[row.driver].vendor
+    own, _ = policy.split(row.settings)
+    given = unsealed(own, product.settings)
     if row.driver == SMPP:
-        settings = smpp_settings.parse(unsealed(row.settings, product.settings))
-        async with aclosing(smpp_check.check(settings)) as steps:
+        async with aclosing(smpp_check.check(smpp_settings.parse(given))) as steps:
             async for step in steps:
                 yield step
     elif vendor is not None:
         from longcode.carriers import http_check  # aiohttp, which other commands do without
 
-        asked = vendor(site_of(row, product), unsealed(row.settings, product.settings))
-        async with aclosing(http_check.check(asked, product.clock)) as steps:
+        async with aclosing(http_check.check(vendor(site_of(row, product), given), product.clock)) as steps:
             async for step in steps:
                 yield step
     else:

@@ -13,6 +13,7 @@ from typing import Final
 
 from longcode import log
 from longcode.bootstrap import Product
+from longcode.carriers import policy
 from longcode.carriers.http_port import Callback, CallbackKind, Site, UnsignedCallback, Vendor
 from longcode.carriers.port import CarrierReceipt, TakeReceipts
 from longcode.carriers.registry import KINDS
@@ -174,8 +175,9 @@ class Callbacks:
     def _opened(self, row: CarrierRow) -> _Known:
         vendor = KINDS[row.driver].vendor
         assert vendor is not None
+        own, _ = policy.split(row.settings)
         try:
-            return _Known(row, vendor(self._site(row), unsealed(row.settings, self._product.settings)))
+            return _Known(row, vendor(self._site(row), unsealed(own, self._product.settings)))
         except ConfigurationError as error:
             _logger.error("a carrier's callbacks cannot be read", carrier=row.name, faults=error.faults)
             raise Unavailable("this carrier cannot be served just now") from error
