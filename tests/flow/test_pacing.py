@@ -284,6 +284,8 @@ async def test_two_processes_keep_a_pace_on_a_real_server_in_real_time(database_
         driver = TimedDriver(desk.world.database, enough=count, room=50)
         processes = [Dispatch(replace(desk.dispatch._means, paces=paces), OneDriver(driver)) for _ in range(2)]
         runners = [LocalRunner() for _ in processes]
+        # Before anything was granted: what was granted first may be written late.
+        started = time.monotonic()
         for runner, process in zip(runners, processes, strict=True):
 
             async def drain(argument: str, process: Dispatch = process) -> float | None:
@@ -298,7 +300,7 @@ async def test_two_processes_keep_a_pace_on_a_real_server_in_real_time(database_
     await expiring.close()
     at = sorted(driver.at.values())
     assert len(driver.submitted) == count
-    assert at[-1] - at[0] >= (count - rate * BURST_SECONDS) / rate * 0.9
+    assert at[-1] - started >= (count - rate * BURST_SECONDS) / rate * 0.9
     seconds = Counter(int(one - at[0]) for one in at)
     # What was granted in one second may be written in the next.
     assert max(seconds.values()) <= rate * (1 + BURST_SECONDS) * 1.2

@@ -39,7 +39,7 @@ async def serving(app: ASGIApp) -> AsyncIterator[int]:
             await task
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 async def port(api: Api) -> AsyncIterator[int]:
     async with serving(api.app) as found:
         yield found

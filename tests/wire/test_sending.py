@@ -61,17 +61,24 @@ async def behind(scope: Any, receive: Any, send: Any) -> None:
     await send({"type": "http.response.body"})
 
 
-@pytest.fixture
-def streams() -> Streams:
+@pytest.fixture(scope="module")
+def served_streams() -> Streams:
     return Streams()
 
 
 @pytest.fixture
-async def port(streams: Streams) -> AsyncIterator[int]:
+def streams(served_streams: Streams) -> Streams:
+    """None of them closed yet."""
+    served_streams.closed = 0
+    return served_streams
+
+
+@pytest.fixture(scope="module")
+async def port(served_streams: Streams) -> AsyncIterator[int]:
     endpoints = [
         Endpoint(path="/echo", methods={"POST": echo}, error=envelope, body_limit_bytes=LIMIT),
         Endpoint(path="/with/{phone}", methods={"GET": conversation}, error=envelope),
-        Endpoint(path="/stream", methods={"GET": streams.handler}, error=envelope),
+        Endpoint(path="/stream", methods={"GET": served_streams.handler}, error=envelope),
     ]
     async with served(Door(endpoints, cors_origins=(), otherwise=behind)) as port:
         yield port
