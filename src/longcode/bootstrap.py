@@ -58,6 +58,7 @@ class Product:
     settings: Settings
     clock: Clock
     mint_id: MintId
+    kick: Kick
     database: Database
     expiring: Expiring
     catalog: CatalogCache
@@ -162,6 +163,7 @@ async def running(settings: Settings, *, kick: Kick = ignore_kick, clock: Clock 
             settings=settings,
             clock=clock,
             mint_id=mint_id,
+            kick=kick,
             database=database,
             expiring=expiring,
             catalog=catalog,

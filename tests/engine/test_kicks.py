@@ -98,7 +98,7 @@ def test_each_kick_goes_where_its_job_runs() -> None:
     }
     ways = Ways()
     forward = Forward(links=ways.links.append, workers=ways.workers.append)
-    forward.know(Known(Catalog(1, rows, ())))
+    forward.know(Known(Catalog(1, rows)))
     for job in (dispatch_job(1), dispatch_job(2), dispatch_job(3), SWEEP):
         forward.kick(job)
     assert ways.links == [dispatch_job(1)]

@@ -69,6 +69,8 @@ async def linking(world: World, carrier_id: int, port: int) -> AsyncIterator[Non
         outbox=world.outbox,
         stops=world.stops,
         paces=Paces(expiring=world.expiring, catalog=world.catalog, now=time.monotonic),
+        health=world.health,
+        kick=world.kicked.append,
         receipts=receipts,
         clock=clock,
         mint_id=mint_id,

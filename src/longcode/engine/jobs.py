@@ -55,7 +55,7 @@ class Jobs:
                 stops=product.stops,
                 paces=Paces(expiring=product.expiring, catalog=product.catalog, now=time.monotonic),
                 health=product.health,
-                kick=kick,
+                kick=product.kick,
                 receipts=product.receipts,
                 clock=product.clock,
                 mint_id=product.mint_id,
