@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from longcode.domain.money import Scientific, format_price, parse_price
+from longcode.domain.money import Scientific, format_price, parse_amount, parse_price
 from longcode.errors import InvalidField
 
 
@@ -112,3 +112,14 @@ def test_whatever_is_sent_gives_a_price_or_an_invalid_field(value: object) -> No
 def test_a_number_that_was_written_with_an_exponent_is_no_price(literal: str) -> None:
     with pytest.raises(InvalidField):
         parse_price(Scientific(literal), field="price")
+
+
+@pytest.mark.parametrize("text", ["0", "0.0075", "50", "999999999.999999"])
+def test_an_operator_s_amount_is_read_exactly(text: str) -> None:
+    assert str(parse_amount(text, field="cost")) == text
+
+
+@pytest.mark.parametrize("text", ["", "-1", "1e3", "1,5", ".5", "0.0000001", "1000000000", "NaN", " 1"])
+def test_no_amount_is_guessed(text: str) -> None:
+    with pytest.raises(InvalidField):
+        parse_amount(text, field="cost")

@@ -85,7 +85,7 @@ async def test_the_next_carrier_sends_it_at_once_and_the_timeline_tells(ways: Wa
     assert history is not None
     names = Names({ways.first: KnownCarrier("first"), ways.second: KnownCarrier("second")})
     said = [event.detail for event in tell(history, names, ways.desk.world.clock()) if event.event == "moved"]
-    assert said == ["goes on to carrier second: carrier first refused it for a cause of its own (system_error)"]
+    assert said == ["goes on to carrier second: carrier first refused it (system_error)"]
 
 
 async def test_refused_by_all_fails_with_the_last_code_and_was_tried_once_by_each(ways: Ways) -> None:

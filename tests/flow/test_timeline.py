@@ -210,7 +210,7 @@ CASES = [
             ("claimed", "claimed for carrier north;"),
             ("handed_over", ""),
             ("answered", "carrier north rejected the message: system_error"),
-            ("moved", "goes on to carrier south: carrier north refused it for a cause of its own (system_error)"),
+            ("moved", "goes on to carrier south: carrier north refused it (system_error)"),
             ("claimed", "claimed for carrier south, try 2"),
             ("handed_over", "to carrier south"),
             ("answered", "carrier south accepted"),

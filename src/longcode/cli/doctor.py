@@ -16,7 +16,7 @@ from longcode.carriers.registry import SMPP
 from longcode.carriers.smpp_link import Kind, LinkState
 from longcode.cli.embedded import is_embedded, settings_with
 from longcode.cli.session import check_schema, data_option, run
-from longcode.cli.standing import Standing, counted, read_standing
+from longcode.cli.standing import Standing, counted, read_standing, tell_circuit
 from longcode.domain.timestamps import format_milli
 from longcode.errors import LongcodeError, NotFound
 from longcode.flow.catalog import Catalog
@@ -138,6 +138,8 @@ async def _carrier_faults(product: Product) -> list[str]:
         fault = _fault(standing, now, routed=_is_routed(catalog, row.id), serving=serving)
         if fault is not None:
             faults.append(f"carrier {row.name}: {fault}")
+        if standing.circuit is not None:
+            faults.append(f"carrier {row.name} is left alone: {tell_circuit(standing.circuit, now)}")
     return faults
 
 

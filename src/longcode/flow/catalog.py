@@ -10,6 +10,7 @@ from typing import Final
 
 from longcode.carriers.policy import Policy, parse
 from longcode.carriers.registry import SIMULATOR
+from longcode.errors import ConfigurationError
 from longcode.flow.routing import Parcel, RouteTable
 from longcode.flow.words import Vocabulary
 from longcode.store.catalog import CarrierRow, CatalogStore, RouteRow
@@ -92,7 +93,13 @@ class Catalog:
     def policy(self, carrier_id: int) -> Policy:
         """How much of a carrier's faults is borne."""
         carrier = self.carriers.get(carrier_id)
-        return Policy() if carrier is None else parse(carrier.driver, carrier.settings)
+        if carrier is None:
+            return Policy()
+        try:
+            return parse(carrier.driver, carrier.settings)
+        except ConfigurationError:
+            # Of another release: what was answered must go on record all the same.
+            return parse(carrier.driver, {})
 
     def limits_of(self, account_id: int) -> AccountLimits:
         """What an account may send at most."""

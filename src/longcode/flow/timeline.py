@@ -195,7 +195,7 @@ def _moves(history: History, names: Names) -> Iterator[Event]:
             default=None,
         )
         if before != after and last is not None:
-            did = "refused it for a cause of its own" if last.kind == "rejected" else "put it off too often or too long"
+            did = "refused it" if last.kind == "rejected" else "put it off too often or too long"
             detail = f"goes on to {names.of(after)}: {names.of(before)} {did} ({last.code})"
             yield Event(last.ended_at, "moved", detail)
 
