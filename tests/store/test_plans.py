@@ -25,7 +25,8 @@ from longcode.flow.receipt import Receipts
 from longcode.store import events, outbox_hot, receipts_hot, webhook_hot
 from longcode.store.accounts import AccountStore
 from longcode.store.database import Database
-from longcode.store.intake import INSERT, INSERT_COUNTED, PREFLIGHT, IntakeStore, KeyClaim, Lookups, NewMessage
+from longcode.store.intake import IntakeStore, KeyClaim, Lookups, NewMessage
+from longcode.store.intake_hot import INSERT, INSERT_COUNTED, PREFLIGHT
 from longcode.store.limits import LimitStore
 from longcode.store.messages import MessageStore
 from longcode.store.opt_outs import OptOutStore

@@ -1,6 +1,6 @@
 """How the hot statements write events on PostgreSQL: parts that go into them, so that the event commits with its cause.
 
-The rules of `longcode.store.intake` hold here too. Where nobody listens, a row costs one look-up in an empty table.
+The rules of `longcode.store.intake_hot` hold here too. Where nobody listens, a row costs one look-up in an empty table.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The queue's hot statements on PostgreSQL: each one statement, its columns as arrays, no BEGIN around it.
 
-The rules of `longcode.store.intake` hold here too: big tables only by `= ANY(array)` or LATERAL.
+The rules of `longcode.store.intake_hot` hold here too: big tables only by `= ANY(array)` or LATERAL.
 """
 
 from __future__ import annotations
