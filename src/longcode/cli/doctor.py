@@ -144,8 +144,6 @@ async def _carrier_faults(product: Product) -> list[str]:
             faults += [f"carrier {row.name}: {one}" for one in _settings_faults(row, product.settings)]
         if fault is not None:
             faults.append(f"carrier {row.name}: {fault}")
-        if standing.circuit is not None:
-            faults.append(f"carrier {row.name} is left alone: {tell_circuit(standing.circuit, now)}")
     return faults
 
 
