@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from tests.app import Api, Caller
@@ -18,6 +19,7 @@ class Client:
 
     api: Api
     caller: Caller
+    headers: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def account_id(self) -> int:
@@ -26,6 +28,7 @@ class Client:
     async def call(self, method: str, path: str, json: Any = None, **how: Any) -> Reply:
         if json is not None:
             how["json"] = json
+        how["headers"] = {**self.headers, **how.get("headers", {})}
         reply = await self.caller.call(method, f"/v1{path}", **how)
         assert reply.headers["x-request-id"]
         if operation(method, f"/v1{path}") is not None:

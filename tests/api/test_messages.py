@@ -168,7 +168,8 @@ async def test_a_full_batch_is_stored(mine: Client) -> None:
 
 async def test_a_text_is_looked_at_without_being_sent(mine: Client) -> None:
     reply = await mine.post("/messages/preview", {"text": "€" * 80 + "x"})
-    assert reply.json == {"encoding": "gsm7", "segment_count": 2, "segments": ["€" * 76, "€€€€x"]}
+    parts = {"encoding": "gsm7", "segment_count": 2, "segments": ["€" * 76, "€€€€x"]}
+    assert reply.json == {**parts, "cost": None, "currency": None}
     assert (await mine.get("/messages")).json["items"] == []
 
 

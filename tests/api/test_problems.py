@@ -22,6 +22,8 @@ PROMISED = {
     "not_owned": 403,
     "not_whitelisted": 403,
     "opted_out": 403,
+    "pool_empty": 403,
+    "unknown_login": 404,
     "destination_refused": 403,
     "not_found": 404,
     "unknown_path": 404,

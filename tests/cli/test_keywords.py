@@ -68,7 +68,7 @@ def test_a_word_that_could_not_work_is_refused_with_all_that_is_wrong(desk: Desk
     told = desk.run("keyword", "add", "?!", "--means", "answer", "--language", "x" * 17, *DEMO, status=1)
     assert "'?!' is no word" in told
     assert "a language has at most 16" in told
-    assert "needs --reply" in told
+    assert "needs a reply" in told
     assert "stop always asks to stop" in desk.run("keyword", "add", "Stop", "--means", "nothing", *DEMO, status=1)
     desk.run("keyword", "add", "Stop", "--means", "stop-all", *DEMO)
     nobodys = desk.run("keyword", "add", "x", "--means", "help", "--number", ANNA, *DEMO, status=1)
@@ -124,10 +124,10 @@ def test_a_numbers_route_is_set_step_by_step_shown_and_cleared(desk: Desk) -> No
 def test_a_route_that_could_never_work_is_refused_with_all_that_is_wrong(desk: Desk) -> None:
     told = desk.run("number", "route", ANNA, *DEMO, "--mailbox", "nobody", "--reply", "", "--webhook", "9", status=1)
     for fault in (
-        f"{ANNA} is not assigned to demo",
-        "demo has no login nobody",
+        f"{ANNA} is not assigned to the account",
+        "the account has no login nobody",
         "a reply has 1 to 1600 characters",
-        "demo has no webhook endpoint 9",
+        "the account has no webhook endpoint 9",
     ):
         assert fault in told
     deaf = desk.lines("webhook", "add", "https://example.com/", *DEMO, "--events", "message.sent")[0]["id"]

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import AsyncIterator, Mapping
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import Select, insert, text
+from sqlalchemy import insert, text
 
 from longcode.domain.clock import mint_id, utc_now
 from longcode.domain.message import Direction, Status
 from longcode.store import schema
 from longcode.store.database import Database
 from longcode.store.message_lists import MessageLists, Place, Wanted, last_examined, list_query
+from tests.store.plans import SCANNED, SORTED, plan
 
 ROWS = 3000
-# The whole of a table, or more of it than a page, in the plans of either database.
-SCANNED = re.compile(r'"Seq Scan"[^}]*"Relation Name": "message"|SCAN message\b(?! USING INDEX)')
-SORTED = re.compile(r'"Sort"|TEMP B-TREE')
 HERE = Place(1_700_000_000, mint_id())
 ASKED: Mapping[str, Wanted] = {
     "everything": Wanted(),
@@ -64,26 +60,6 @@ async def fill(database: Database, count: int, **fields: Any) -> None:
     }
     async with database.write() as connection:
         await connection.execute(insert(schema.message), [{**row, "id": mint_id()} for _ in range(count)])
-
-
-async def plan(database: Database, query: Select[Any]) -> str:
-    async with database.write() as connection:
-        if database.is_sqlite:
-            words = "EXPLAIN QUERY PLAN "
-        else:
-            words = "EXPLAIN (FORMAT JSON) "
-            await connection.execute(text("SET LOCAL plan_cache_mode = force_generic_plan"))
-        compiled = query.compile(dialect=connection.dialect, compile_kwargs={"render_postcompile": True})
-        rows = (await connection.exec_driver_sql(words + str(compiled), _values(compiled))).all()
-    return json.dumps([list(row) for row in rows], default=str)
-
-
-def _values(compiled: Any) -> tuple[Any, ...]:
-    values = compiled.construct_params()
-    return tuple(
-        processor(values[name]) if (processor := compiled._bind_processors.get(name)) else values[name]
-        for name in compiled.positiontup
-    )
 
 
 @pytest.mark.parametrize("size", [0, ROWS])

@@ -9,17 +9,43 @@ from typing import Any, cast
 from fastapi import FastAPI
 
 from longcode.api.caller import Gate
+from longcode.api.conversations import add_conversations
 from longcode.api.desk import Desk
+from longcode.api.events import add_events
 from longcode.api.front import Front, not_routed
 from longcode.api.hot import sending
+from longcode.api.keys import add_keys, add_usage
+from longcode.api.keywords import add_keywords
 from longcode.api.limits import CallLimits
+from longcode.api.mailboxes import add_mailboxes
 from longcode.api.messages import add_messages
+from longcode.api.numbers import add_numbers
 from longcode.api.openapi import describe
+from longcode.api.operator import add_operator
+from longcode.api.optouts import add_optouts
+from longcode.api.senders import add_senders
+from longcode.api.webhooks import add_webhooks
 from longcode.wire.cors import Cors
 from longcode.wire.door import ASGIApp
 from longcode.wire.identity import Identity
 
 PREFIX = "/v1"
+
+# In the order in which a reader sees them.
+ADDED = (
+    add_messages,
+    add_conversations,
+    add_mailboxes,
+    add_numbers,
+    add_senders,
+    add_optouts,
+    add_keywords,
+    add_webhooks,
+    add_events,
+    add_keys,
+    add_usage,
+    add_operator,
+)
 
 
 def native(
@@ -45,5 +71,6 @@ def description() -> Mapping[str, Any]:
 
 def _routed(desk: Desk, **how: Any) -> FastAPI:
     app = FastAPI(openapi_url=None, redirect_slashes=False, separate_input_output_schemas=False, **how)
-    add_messages(app, desk)
+    for add in ADDED:
+        add(app, desk)
     return app

@@ -10,18 +10,22 @@ import binascii
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Final, Generic, TypeVar
 from urllib.parse import urlencode
+from uuid import UUID
 
 import msgspec
 from fastapi import Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from longcode.api.problems import invalid
+from longcode.api.problems import InvalidRequest, invalid
+from longcode.store.commit_order import Place
+from longcode.wire.fields import is_clean
 
 Item = TypeVar("Item")
 Row = TypeVar("Row")
 
 MOST: Final = 200
 USUAL: Final = 50
+_MOST_NEGATIVE: Final = -(2**63)
 
 
 class Page(BaseModel, Generic[Item]):
@@ -60,6 +64,10 @@ def decode(kind: str, cursor: str, *shapes: type) -> list[Any]:
     place = found[1:]
     if any(type(value) is not shape for value, shape in zip(place, shapes, strict=True)):
         raise _not_ours()
+    if any(not _MOST_NEGATIVE <= value < -_MOST_NEGATIVE for value in place if isinstance(value, int)):
+        raise _not_ours()
+    if any(not is_clean(value) for value in place if isinstance(value, str)):
+        raise _not_ours()
     return place
 
 
@@ -87,5 +95,29 @@ def link_next(request: Request, response: Response, following: str | None) -> No
         response.headers["link"] = f'<{path}?{urlencode(query)}>; rel="next"'
 
 
-def _not_ours() -> Exception:
+def encode_place(kind: str, place: Place) -> str:
+    """A cursor into what is read in the order of commits."""
+    return encode(kind, place.xact, str(place.id))
+
+
+def decode_place(kind: str, cursor: str) -> Place:
+    """The place that `encode_place` wrote. Raises InvalidRequest."""
+    xact, id_ = decode(kind, cursor, int, str)
+    try:
+        return Place(xact, UUID(id_))
+    except ValueError as error:
+        raise _not_ours() from error
+
+
+def after_id(kind: str, cursor: str | None) -> int:
+    """The id behind which a page begins. Raises InvalidRequest."""
+    return 0 if cursor is None else decode(kind, cursor, int)[0]
+
+
+def after_name(kind: str, cursor: str | None) -> str:
+    """The name behind which a page begins. Raises InvalidRequest."""
+    return "" if cursor is None else decode(kind, cursor, str)[0]
+
+
+def _not_ours() -> InvalidRequest:
     return invalid("it is not one that this list gave", field="cursor")

@@ -8,9 +8,10 @@ from datetime import timedelta
 from typing import Annotated, Final
 
 import msgspec
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
 
-from longcode.api.fields import Body, Instant, MessageText, Recipient, Reference, Sender
+from longcode.api.fields import Body, Instant, MessageText, Printable, Recipient, Reference, Sender
 from longcode.api.problems import invalid
 from longcode.flow.accept import LOWEST_PRIORITY, NORMAL_PRIORITY, VALIDITY
 
@@ -24,12 +25,13 @@ LONGEST_KEY: Final = 255
 class Draft(Body):
     """A message that is to be sent.
 
-    sender: a number of the account, in any spelling, or one of its sender IDs.
+    sender: a number of the account, in any spelling, or one of its sender IDs. pool: instead, one of its pools.
     """
 
-    model_config = ConfigDict(title="MessageDraft")
+    model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": ["sender"]}, {"required": ["pool"]}]})
 
-    sender: Sender
+    pool: Printable | None = None
+    sender: Annotated[Sender | None, Field(validate_default=True)] = None
     recipient: Recipient
     text: MessageText
     reference: Annotated[Reference | None, Field(description="Your own name for it; many may have the same.")] = None
@@ -43,6 +45,15 @@ class Draft(Body):
             description="From `send_at` on; what no carrier took by its end fails.",
         ),
     ] = int(VALIDITY.total_seconds())
+
+    @field_validator("sender")
+    @classmethod
+    def _one_origin(cls, sender: str | None, info: ValidationInfo) -> str | None:
+        if "pool" in info.data and sender is None and info.data["pool"] is None:
+            raise PydanticCustomError("missing", "it is missing")
+        if sender is not None and info.data.get("pool") is not None:
+            raise PydanticCustomError("both", "a message has either a sender or a pool")
+        return sender
 
 
 def idempotency_key(header: str | None) -> str | None:

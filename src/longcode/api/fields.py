@@ -3,10 +3,22 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime
-from typing import Annotated, Any, Final
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Annotated, Final
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    StringConstraints,
+    WithJsonSchema,
+)
+from pydantic_core import CoreSchema, core_schema
 
 from longcode.domain.phone import parse_inventory_value
 from longcode.domain.timestamps import parse_instant
@@ -14,9 +26,21 @@ from longcode.errors import InvalidField
 from longcode.wire.fields import is_clean
 
 TEXT_LENGTH: Final = 1600
-_INSTANT: Final = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)")
+_DAY: Final = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+_INSTANT: Final = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 # No U+0000: no store and no wire carries it.
 CLEAN: Final = r"^[^\x00]*$"
+
+
+@dataclass(frozen=True, slots=True)
+class OneOf:
+    """A text that is one of these."""
+
+    names: tuple[str, ...]
+
+    def __get_pydantic_core_schema__(self, _source: object, _handler: GetCoreSchemaHandler) -> CoreSchema:
+        """How pydantic checks it."""
+        return core_schema.literal_schema(list(self.names))
 
 
 class Body(BaseModel):
@@ -37,22 +61,29 @@ def _clean(text: str) -> str:
     return text
 
 
-def text(shortest: int, longest: int) -> Any:
-    """Clean text of so many code points, both inclusive."""
-    return Annotated[
-        str,
-        StringConstraints(strict=True, min_length=shortest, max_length=longest, pattern=CLEAN),
-        AfterValidator(_clean),
-    ]
+def _printable(value: str) -> str:
+    if not value.isprintable():
+        raise ValueError("it must be printable characters")
+    return value
+
+
+def chars(shortest: int, longest: int) -> StringConstraints:
+    """So many code points, both inclusive."""
+    return StringConstraints(min_length=shortest, max_length=longest)
 
 
 def _instant(value: object) -> datetime:
     if isinstance(value, str) and _INSTANT.fullmatch(value):
-        try:
+        with suppress(InvalidField):
             return parse_instant(value, field="")
-        except InvalidField:
-            pass
     raise ValueError("it must be a time with its zone, such as 2026-11-22T10:00:00Z")
+
+
+def _day(value: object) -> date:
+    if isinstance(value, str) and _DAY.fullmatch(value):
+        with suppress(ValueError):
+            return date.fromisoformat(value)
+    raise ValueError("it must be a day, such as 2026-11-22")
 
 
 def _number(value: str) -> str:
@@ -62,21 +93,22 @@ def _number(value: str) -> str:
         raise ValueError("it must be 6 to 20 digits, + in front or not, separators between") from error
 
 
+# Text that every store and wire can carry.
+Clean = Annotated[str, StringConstraints(strict=True, pattern=CLEAN), AfterValidator(_clean)]
 Instant = Annotated[
     datetime,
     BeforeValidator(_instant),
     WithJsonSchema({"type": "string", "format": "date-time", "examples": ["2026-11-22T10:00:00Z"]}),
 ]
+Day = Annotated[
+    date, BeforeValidator(_day), WithJsonSchema({"type": "string", "format": "date", "examples": ["2026-11-22"]})
+]
 Recipient = Annotated[
     str, StringConstraints(strict=True, pattern=r"^\+?[0-9]{3,15}$"), Field(examples=["+12025550190"])
 ]
-Sender = Annotated[
-    str,
-    StringConstraints(strict=True, min_length=1, max_length=64, pattern=CLEAN),
-    AfterValidator(_clean),
-    Field(examples=["MyCorp"]),
-]
-MessageText = text(1, TEXT_LENGTH)
-Reference = text(1, 255)
-Party = text(1, 128)
+Sender = Annotated[Clean, chars(1, 64), Field(examples=["MyCorp"])]
+Printable = Annotated[Clean, chars(1, 64), AfterValidator(_printable)]
+MessageText = Annotated[Clean, chars(1, TEXT_LENGTH)]
+Reference = Annotated[Clean, chars(1, 255)]
+Party = Annotated[Clean, chars(1, 128)]
 NumberValue = Annotated[str, StringConstraints(strict=True, max_length=64, pattern=CLEAN), AfterValidator(_number)]

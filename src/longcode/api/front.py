@@ -10,6 +10,7 @@ from starlette.middleware.gzip import GZipMiddleware
 from starlette.routing import Match, Route
 
 from longcode.api import problems
+from longcode.api.ids import decoded
 from longcode.api.routing import to_response
 from longcode.wire.call import Answer, Call, Receive
 from longcode.wire.cors import Cors
@@ -32,12 +33,12 @@ class Front:
         self._app = GZipMiddleware(app, minimum_size=LEAST_COMPRESSED_BYTES)
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
-        path: str = scope["path"].removesuffix("/")
-        hot = self._hot.get((scope["method"], path))
+        hot = self._hot.get((scope["method"], scope["path"].removesuffix("/")))
         if hot is not None:
             await _serve(hot, scope, receive, send)
             return
-        scope = {**scope, "path": path, "raw_path": scope["raw_path"].removesuffix(b"/")}
+        raw_path = scope["raw_path"].removesuffix(b"/")
+        scope = {**scope, "path": decoded(raw_path), "raw_path": raw_path}
         if scope["method"] == "HEAD":
             scope["method"], send = "GET", _without_body(send)
         await self._app(scope, receive, send)

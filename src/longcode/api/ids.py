@@ -10,6 +10,7 @@ from fastapi import Path
 
 from longcode.errors import NotFound
 from longcode.wire.fields import is_clean
+from longcode.wire.paths import decode
 
 _UUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE | re.ASCII)
 _SERIAL: Final = re.compile(r"[1-9][0-9]{0,17}", re.ASCII)
@@ -37,4 +38,10 @@ def name_of(text: str) -> str:
     """The name. Raises NotFound for what no store could hold."""
     if not is_clean(text):
         raise NotFound("there is no such thing")
-    return text
+    return text.replace("%2F", "/").replace("%25", "%")
+
+
+def decoded(raw_path: bytes) -> str:
+    """A path as routes are matched by it: decoded, but for slashes inside a segment, which `name_of` decodes."""
+    segments = (decode(segment) for segment in raw_path.split(b"/"))
+    return "/".join(segment.replace("%", "%25").replace("/", "%2F") for segment in segments)

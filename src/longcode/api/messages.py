@@ -14,7 +14,7 @@ from longcode.api.caller import Admitted
 from longcode.api.cursors import Page, PageQuery, decode, encode, link_next
 from longcode.api.desk import Desk
 from longcode.api.drafts import Draft, fingerprint, idempotency_key
-from longcode.api.fields import Body, Instant, MessageText, Party, Reference
+from longcode.api.fields import Body, Instant, MessageText, Party, Recipient, Reference, Sender
 from longcode.api.ids import UuidInPath, uuid_of
 from longcode.api.problems import TooLate
 from longcode.api.routing import Routes
@@ -23,11 +23,13 @@ from longcode.domain.message import Direction, Message, Status
 from longcode.domain.public import PublicMessage, public_message
 from longcode.encoding import segments
 from longcode.errors import LongcodeError, NotFound
+from longcode.flow.routing import Parcel
 from longcode.store.message_lists import Place, Wanted
 
 MOST_IN_BATCH: Final = 1000
 BATCH_BYTES: Final = 8 * 1024 * 1024
 TOGETHER: Final = 256
+NO_MESSAGE: Final = UUID(int=0)
 
 KeyHeader = Annotated[
     str | None,
@@ -44,6 +46,19 @@ REPLAYED: Final = {
     }
 }
 PROBLEM: Final = {"anyOf": [{"$ref": "#/components/schemas/Problem"}, {"type": "null"}]}
+SENDING: Final = (
+    "not_owned",
+    "not_whitelisted",
+    "opted_out",
+    "pool_empty",
+    "destination_refused",
+    "refused",
+    "key_in_flight",
+    "gone",
+    "key_reused",
+    "cap_reached",
+    "intake_full",
+)
 LOCATION: Final = {"Location": {"description": "Its path.", "schema": {"type": "string"}}}
 
 
@@ -91,17 +106,24 @@ class BatchResults(BaseModel):
 
 
 class PreviewDraft(Body):
-    """A text that is to be looked at."""
+    """A text that is to be looked at; with a recipient also what its route costs."""
 
     text: MessageText
+    recipient: Recipient | None = None
+    sender: Sender | None = None
 
 
 class Preview(BaseModel):
-    """How a text travels. segments: its parts, as short messages carry them."""
+    """How a text travels. segments: its parts, as short messages carry them.
+
+    cost: of all of them, by the route that would be taken now; null where that is not known.
+    """
 
     encoding: str
     segment_count: int
     segments: list[str]
+    cost: str | None
+    currency: str | None
 
 
 def add_messages(app: FastAPI, desk: Desk) -> None:
@@ -112,7 +134,7 @@ def add_messages(app: FastAPI, desk: Desk) -> None:
         "/messages",
         "sendMessage",
         status=201,
-        errors=("not_owned", "opted_out", "gone", "key_in_flight", "key_reused", "intake_full", "refused"),
+        errors=SENDING,
         responses={
             200: {"model": PublicMessage, "description": "The key's message, as it is now.", "headers": REPLAYED},
             201: {"headers": LOCATION},
@@ -166,10 +188,20 @@ def add_messages(app: FastAPI, desk: Desk) -> None:
 
     @routes.post("/messages/preview", "previewMessage", scope_as="messages:read")
     async def preview(draft: PreviewDraft, caller: Admitted) -> Preview:
-        """See which encoding and how many segments a text takes, without sending it."""
+        """See which encoding and how many segments a text takes, and what it would cost, without sending it."""
         parts = segments.split(draft.text)
+        cost, currency = None, None
+        if draft.recipient is not None:
+            parcel = Parcel(caller.account.id, draft.sender or "", draft.recipient, NO_MESSAGE)
+            route = (await desk.catalog.now()).choose(parcel, desk.clock())
+            if route is not None and route.cost is not None:
+                cost, currency = f"{route.cost * len(parts):f}", route.currency
         return Preview(
-            encoding=parts[0].encoding.value, segment_count=len(parts), segments=[part.text for part in parts]
+            encoding=parts[0].encoding.value,
+            segment_count=len(parts),
+            segments=[part.text for part in parts],
+            cost=cost,
+            currency=currency,
         )
 
     @routes.get("/messages", "listMessages")

@@ -9,7 +9,7 @@ from fastapi import FastAPI
 
 from longcode.api.caller import ACCOUNT_HEADER
 from longcode.api.problems import CATALOGUE, MEDIA_TYPE
-from longcode.api.routing import BODY_TYPE, ERRORS, LIMIT, SCOPE, TAGGED
+from longcode.api.routing import BODY_TYPE, ERRORS, FOR_ACCOUNT, LIMIT, SCOPE, TAGGED
 from longcode.domain.scopes import OPERATOR
 
 METHODS: Final = frozenset({"get", "post", "put", "patch", "delete"})
@@ -109,17 +109,17 @@ def _complete(operation: dict[str, Any]) -> None:
             "headers": {"ETag": {"$ref": "#/components/headers/ETag"}},
         }
         parameters.append(IF_NONE_MATCH)
-    if any(parameter["name"] == "cursor" for parameter in parameters):
+    if any((parameter["name"], parameter["in"]) == ("cursor", "query") for parameter in parameters):
         responses["200"].setdefault("headers", {})["Link"] = {"$ref": "#/components/headers/Link"}
     for response in responses.values():
         headers = response.setdefault("headers", {})
         headers.update({name: {"$ref": f"#/components/headers/{ref}"} for name, ref in COMMON})
         if response.get("description") == "Successful Response":
             response["description"] = "Done."
-    if not operator:
-        parameters.append(OPERATORS_ACCOUNT)
+    if not operator or FOR_ACCOUNT in operation:
+        parameters.append({**OPERATORS_ACCOUNT, "required": operator})
     operation["security"] = [{"bearer": []}] if operator else [{"basic": []}, {"bearer": []}, {}]
-    for name in (TAGGED, ERRORS, LIMIT, BODY_TYPE):
+    for name in (TAGGED, ERRORS, LIMIT, BODY_TYPE, FOR_ACCOUNT):
         operation.pop(name, None)
 
 
@@ -127,6 +127,8 @@ def _codes(operation: Mapping[str, Any], *, operator: bool) -> Iterator[str]:
     """The codes of all problems that the operation may have."""
     yield from OF_ALL
     yield from OF_OPERATORS if operator else OF_ACCOUNTS
+    if FOR_ACCOUNT in operation:
+        yield "account_needed"
     if "requestBody" in operation:
         yield from OF_BODIES
     if any(parameter["in"] in IN_THE_WAY for parameter in operation["parameters"]):

@@ -30,7 +30,8 @@ class Outbound:
         return await self._accept.send(
             Send(
                 account=account,
-                sender=draft.sender,
+                sender=draft.sender or "",
+                pool=draft.pool,
                 recipient=draft.recipient,
                 text=draft.text,
                 sender_rule=SenderRule.OWN,
@@ -40,6 +41,7 @@ class Outbound:
                 priority=draft.priority,
                 due_at=draft.send_at,
                 validity=timedelta(seconds=draft.validity_seconds),
+                keywords=True,
             )
         )
 

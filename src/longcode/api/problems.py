@@ -5,14 +5,15 @@ Source: RFC 9457. The codes, their statuses and their meaning are a contract: a 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
 import msgspec
 from structlog.contextvars import get_contextvars
 
-from longcode.errors import FieldError, LongcodeError, NotOwned, NotWhitelisted, OptedOut
+from longcode.errors import ConfigurationError, FieldError, LongcodeError, NotOwned, NotWhitelisted, OptedOut
 from longcode.wire.call import Answer
 from longcode.wire.door import CHALLENGE
 from longcode.wire.errors import Fault, MethodNotAllowed
@@ -42,6 +43,8 @@ CATALOGUE: Final[Mapping[str, Kind]] = {
     "not_owned": Kind(403, "The sender is not the account's"),
     "not_whitelisted": Kind(403, "The sender is not the account's"),
     "opted_out": Kind(403, "The recipient opted out"),
+    "pool_empty": Kind(403, "The account may send as no sender of the pool"),
+    "unknown_login": Kind(404, "There is no such mailbox"),
     "destination_refused": Kind(403, "The account may not send to this destination"),
     "not_found": Kind(404, "There is no such thing"),
     "unknown_path": Kind(404, "There is nothing at this path"),
@@ -134,6 +137,23 @@ class RateLimited(LongcodeError):
     def __init__(self, message: str, *, retry_after_seconds: int) -> None:
         super().__init__(message)
         self.retry_after_seconds = retry_after_seconds
+
+
+@contextmanager
+def told_together(pointer: str = "") -> Iterator[None]:
+    """What a check of the whole says in sentences, as faults of the body, or of one of its parts."""
+    try:
+        yield
+    except ConfigurationError as error:
+        raise InvalidRequest(
+            tuple(FieldFault(code="invalid", detail=fault, pointer=pointer) for fault in error.faults)
+        ) from error
+
+
+def refuse(faults: Sequence[str], pointer: str = "") -> None:
+    """Raise InvalidRequest where there are faults."""
+    if faults:
+        raise InvalidRequest(tuple(FieldFault(code="invalid", detail=fault, pointer=pointer) for fault in faults))
 
 
 def invalid(detail: str, *, pointer: str | None = None, field: str | None = None) -> InvalidRequest:

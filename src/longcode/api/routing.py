@@ -32,6 +32,7 @@ TAGGED: Final = "x-etag"
 LIMIT: Final = "x-body-limit-bytes"
 BODY_TYPE: Final = "x-body-type"
 ERRORS: Final = "x-errors"
+FOR_ACCOUNT: Final = "x-for-account"
 
 _logger = log.get("http")
 
@@ -123,15 +124,21 @@ class Routes:
         status: int = 200,
         errors: Iterable[str] = (),
         scope_as: str | None = None,
+        for_account: bool = False,
         body_limit_bytes: int | None = None,
         body_type: str | None = None,
         responses: Mapping[int | str, Any] | None = None,
         **how: Any,
     ) -> Callable[[Any], Any]:
-        """errors: codes of problems that this operation has besides those of all. scope_as: another scope."""
+        """errors: codes of problems that this operation has besides those of all. scope_as: another scope.
+
+        for_account: an operator's, for an account that he names.
+        """
         extra = {**terms, SCOPE: scope_as or scope, ERRORS: list(errors)}
         if body_limit_bytes is not None:
             extra[LIMIT] = body_limit_bytes
+        if for_account:
+            extra[FOR_ACCOUNT] = True
         if body_type is not None:
             extra[BODY_TYPE] = body_type
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from datetime import datetime
-from functools import partial
 from pathlib import Path
 
 import click
@@ -13,7 +12,7 @@ import click
 from longcode.bootstrap import Product
 from longcode.carriers import policy, smpp_check, smpp_settings
 from longcode.carriers.check import CheckFailed
-from longcode.carriers.registry import KINDS, SMPP, Kind
+from longcode.carriers.registry import KINDS, SMPP
 from longcode.cli.product import json_option, with_product
 from longcode.cli.routes import print_routes
 from longcode.cli.session import data_option
@@ -31,9 +30,10 @@ from longcode.cli.standing import (
 from longcode.cli.tables import Table, clean, echo_json, show_fields
 from longcode.domain.timestamps import format_milli
 from longcode.errors import ConfigurationError, NotFound
+from longcode.flow.carrier_setup import changed_settings, check, sealed
 from longcode.flow.catalog import Catalog
 from longcode.store.catalog import CarrierRow, RouteRow
-from longcode.vault import Vault, unsealed
+from longcode.vault import unsealed
 
 NAME_CHARACTERS = 64
 
@@ -52,12 +52,11 @@ def add_carrier(name: str, driver: str, settings: tuple[str, ...], data: Path | 
     """Add a carrier; passwords among its settings are stored encrypted."""
     if not 1 <= len(name) <= NAME_CHARACTERS or not name.isprintable():
         raise ConfigurationError([f"a carrier's name is 1 to {NAME_CHARACTERS} printable characters"])
-    kind = KINDS[driver]
     given, faults = _read(settings)
-    _check(given, driver, faults)
+    check(driver, given, faults)
 
     async def add(product: Product) -> None:
-        await product.catalog_store.add_carrier(name, driver, _sealed(given, kind, product))
+        await product.catalog_store.add_carrier(name, driver, sealed(driver, given, product.settings))
 
     with_product(data, add)
     click.echo(f"carrier {name}")
@@ -79,23 +78,11 @@ def change_carrier(name: str, settings: tuple[str, ...], unset: tuple[str, ...],
 
     async def change(product: Product) -> bool:
         return await product.catalog_store.change_settings(
-            name, lambda row: _changed(row, given, unset, list(faults), product)
+            name, lambda row: changed_settings(row, given, unset, list(faults), product.settings)
         )
 
     changed = with_product(data, change)
     click.echo(f"carrier {name} {'changed' if changed else 'is set so already'}")
-
-
-def _changed(
-    row: CarrierRow, given: Mapping[str, str], unset: Sequence[str], faults: list[str], product: Product
-) -> dict[str, str]:
-    """All settings as they are to be stored. Raises ConfigurationError with every fault, those given included."""
-    kind = KINDS[row.driver]
-    faults += [f"{key}: given and unset" for key in unset if key in given]
-    faults += [f"{key}: is not set" for key in unset if key not in given and key not in row.settings]
-    kept = {key: value for key, value in row.settings.items() if key not in given and key not in unset}
-    _check({**unsealed(kept, product.settings), **given}, row.driver, faults)
-    return {**kept, **_sealed(given, kind, product)}
 
 
 def _read(settings: Sequence[str]) -> tuple[dict[str, str], list[str]]:
@@ -111,26 +98,6 @@ def _read(settings: Sequence[str]) -> tuple[dict[str, str], list[str]]:
         else:
             given[key] = value
     return given, faults
-
-
-def _check(settings: Mapping[str, str], driver: str, faults: list[str]) -> None:
-    """Raise ConfigurationError with these faults and every fault of the settings' values, if there is one."""
-    own, borne = policy.split(settings)
-    checks: tuple[Callable[[], object], ...] = (partial(KINDS[driver].check, own), partial(policy.parse, driver, borne))
-    for check in checks:
-        try:
-            check()
-        except ConfigurationError as error:
-            faults = [*faults, *error.faults]
-    if faults:
-        raise ConfigurationError(faults)
-
-
-def _sealed(settings: Mapping[str, str], kind: Kind, product: Product) -> dict[str, str]:
-    """Settings as they are stored."""
-    secret = settings.keys() & kind.secret_keys
-    vault = Vault.open(product.settings) if secret else None
-    return {key: vault.seal(value) if vault is not None and key in secret else value for key, value in settings.items()}
 
 
 @carrier.command("remove")

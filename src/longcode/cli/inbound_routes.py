@@ -7,14 +7,12 @@ from pathlib import Path
 import click
 
 from longcode.bootstrap import Product
-from longcode.cli.keywords import text_faults
 from longcode.cli.product import account_option, with_product
 from longcode.cli.session import data_option
 from longcode.cli.tables import echo_json, show_fields
-from longcode.domain.account import Account
-from longcode.domain.events import EventType
 from longcode.domain.phone import canonical
-from longcode.errors import ConfigurationError, NotFound
+from longcode.errors import ConfigurationError
+from longcode.flow.word_check import route_faults
 from longcode.store.words import InboundRoute
 
 
@@ -41,8 +39,12 @@ def route_number(
 
     async def act(product: Product) -> InboundRoute:
         owner = await product.accounts.by_name(account_name)
-        faults = [] if reply is None else text_faults(reply, "a reply")
-        faults += await _faults(product, owner, number, login, webhook_id)
+        told = InboundRoute(
+            account_id=owner.id, number=canonical(number), login=login, reply=reply, webhook_id=webhook_id
+        )
+        faults = await route_faults(
+            told, conversations=product.conversations, mailbox=product.mailbox_store, webhooks=product.webhooks
+        )
         if faults:
             raise ConfigurationError(faults)
         digits = canonical(number)
@@ -67,27 +69,3 @@ def route_number(
         echo_json({"number": route.number, **fields})
     else:
         show_fields(f"messages to {number} of {account_name}", fields)
-
-
-async def _faults(
-    product: Product, owner: Account, number: str, login: str | None, webhook_id: int | None
-) -> list[str]:
-    """What of a route could never work, in words."""
-    faults = []
-    if not await product.conversations.is_assigned(owner.id, number):
-        faults.append(f"{number} is not assigned to {owner.name}")
-    if login is not None and not await product.mailbox_store.logins(owner.id, {login}):
-        faults.append(f"{owner.name} has no login {login}")
-    if webhook_id is not None:
-        faults += await _webhook_faults(product, owner, webhook_id)
-    return faults
-
-
-async def _webhook_faults(product: Product, owner: Account, webhook_id: int) -> list[str]:
-    try:
-        endpoint = await product.webhooks.get(webhook_id, account_id=owner.id)
-    except NotFound:
-        return [f"{owner.name} has no webhook endpoint {webhook_id}"]
-    if EventType.MESSAGE_RECEIVED not in endpoint.types:
-        return [f"webhook endpoint {webhook_id} is not told of {EventType.MESSAGE_RECEIVED}"]
-    return []

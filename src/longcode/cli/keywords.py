@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -14,14 +13,12 @@ from longcode.cli.product import account_option, json_option, with_product
 from longcode.cli.session import data_option
 from longcode.domain.account import Account
 from longcode.domain.phone import canonical
-from longcode.domain.words import OPT_OUTS, STANDARD, Meaning, fold
+from longcode.domain.words import STANDARD, Meaning, fold
 from longcode.errors import ConfigurationError, NotFound
+from longcode.flow.word_check import keyword_faults, language_faults, text_faults
 from longcode.flow.words import STANDARD_REPLIES
 from longcode.store.words import EVERY_NUMBER, Keyword, KeywordReply
 
-LONGEST_WORD: Final = 40
-LONGEST_TEXT: Final = 1600
-LONGEST_LANGUAGE: Final = 16
 STANDARD_SOURCE, OWN_SOURCE = "standard", "own"
 
 # What a word may mean, as it is typed: a hyphen where the code has an underscore.
@@ -81,13 +78,7 @@ def add_keyword(
 ) -> None:
     """Let WORD mean something, or something else. Case, accents, spaces and punctuation make no difference."""
     folded, meant = fold(word), MEANINGS[meaning]
-    faults = [*_word_faults(word, folded, meant), *_language_faults(language)]
-    if reply is not None:
-        faults += text_faults(reply, "a reply")
-    if meant is Meaning.ANSWER and reply is None:
-        faults.append("a word that means `answer` needs --reply")
-    if meant is Meaning.NOTHING and reply is not None:
-        faults.append("a word that means `nothing` has no --reply")
+    faults = keyword_faults(word, meant, reply=reply, language=language)
     if faults:
         raise ConfigurationError(faults)
 
@@ -156,7 +147,7 @@ def reply_to(
         return
     if [text is not None, off, standard].count(True) != 1:
         raise ConfigurationError(["give one of: a text, --off, --default"])
-    faults = [*_language_faults(language), *([] if text is None else text_faults(text, "the text"))]
+    faults = [*language_faults(language), *([] if text is None else text_faults(text, "the text"))]
     if faults:
         raise ConfigurationError(faults)
     meant = ANSWERED[meaning]
@@ -190,26 +181,6 @@ def _list_replies(account_name: str, *, as_json: bool, data: Path | None) -> Non
         )
 
     with_product(data, read)
-
-
-def _word_faults(word: str, folded: str, meaning: Meaning) -> Iterator[str]:
-    if not 1 <= len(folded) <= LONGEST_WORD:
-        yield f"{word!r} is no word: 1 to {LONGEST_WORD} letters and digits"
-    if STANDARD.get(folded) in OPT_OUTS and meaning not in OPT_OUTS:
-        yield f"{folded} always asks to stop: it may mean stop or stop-all"
-
-
-def text_faults(text: str, what: str) -> list[str]:
-    """What is wrong with a text that is to be sent."""
-    if 1 <= len(text) <= LONGEST_TEXT and not text.isspace() and "\0" not in text:
-        return []
-    return [f"{what} has 1 to {LONGEST_TEXT} characters"]
-
-
-def _language_faults(language: str) -> list[str]:
-    if len(language) <= LONGEST_LANGUAGE and language.isprintable():
-        return []
-    return [f"a language has at most {LONGEST_LANGUAGE} printable characters"]
 
 
 async def _number(product: Product, owner: Account, number: str | None) -> str:

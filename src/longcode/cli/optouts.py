@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import csv
 import sys
-from collections.abc import AsyncIterator, Iterator, Sequence
-from datetime import datetime
+from collections.abc import AsyncIterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TextIO
@@ -17,15 +16,11 @@ from longcode.cli.listing import PAGE, Listing, pages
 from longcode.cli.product import account_option, json_option, with_product
 from longcode.cli.session import data_option
 from longcode.domain.account import Account
-from longcode.domain.clock import utc_now
 from longcode.domain.phone import canonical
-from longcode.domain.timestamps import format_milli, parse_instant
-from longcode.errors import ConfigurationError, InvalidField, NotFound
-from longcode.store.opt_outs import IMPORT, LONGEST_RECIPIENT, OPERATOR, OptOut
-
-COLUMNS = ("scope", "sender", "recipient", "source", "time")
-NUMBER, ACCOUNT = "number", "account"
-LONGEST_SOURCE = 32
+from longcode.domain.timestamps import format_milli
+from longcode.errors import ConfigurationError, NotFound
+from longcode.flow.opt_out_files import COLUMNS, cells, party_of, read_opt_outs, scope_of
+from longcode.store.opt_outs import OPERATOR, OptOut
 
 sender_option = click.option(
     "--sender", metavar="NUMBER", help="Only from this number or sender ID; without it from the whole account."
@@ -44,7 +39,7 @@ def optout() -> None:
 @data_option
 def add_optout(recipient: str, account_name: str, sender: str | None, data: Path | None) -> None:
     """Keep an opt-out, of a whole account or of one of its senders."""
-    party = _party(recipient)
+    party = party_of(recipient)
 
     async def add(product: Product) -> bool:
         owner = await product.accounts.by_name(account_name)
@@ -70,7 +65,7 @@ def list_optouts(account_name: str, as_json: bool, data: Path | None) -> None:
         async for page in _all(product, owner.id):
             listing.add(
                 [
-                    (one.recipient, _scope(one.sender), one.sender, one.source, format_milli(one.created_at))
+                    (one.recipient, scope_of(one.sender), one.sender, one.source, format_milli(one.created_at))
                     for one in page
                 ]
             )
@@ -122,7 +117,7 @@ def show_history(recipient: str, account_name: str | None, as_json: bool, data: 
                         format_milli(event.at),
                         names.get(event.account_id, str(event.account_id)),
                         event.change,
-                        _scope(event.sender),
+                        scope_of(event.sender),
                         event.sender,
                         event.recipient,
                         event.source,
@@ -165,10 +160,7 @@ def export_optouts(account_name: str, data: Path | None) -> None:
         writer = csv.writer(sys.stdout, lineterminator="\n")
         writer.writerow(COLUMNS)
         async for page in _all(product, owner.id):
-            writer.writerows(
-                (_scope(one.sender), one.sender or "", one.recipient, one.source, format_milli(one.created_at))
-                for one in page
-            )
+            writer.writerows(cells(one) for one in page)
 
     with_product(data, write)
 
@@ -182,7 +174,7 @@ def import_optouts(file: TextIO, account_name: str, data: Path | None) -> None:
 
     A file with a faulty line changes nothing. The same file may be imported again.
     """
-    rows = _read(file)
+    rows = read_opt_outs(file)
 
     async def bring(product: Product) -> int:
         owner = await product.accounts.by_name(account_name)
@@ -202,20 +194,8 @@ def _all(product: Product, account_id: int) -> AsyncIterator[Sequence[OptOut]]:
     return pages(partial(product.opt_outs.page, account_id), lambda one: (one.recipient, one.sender or ""), ("", ""))
 
 
-def _scope(sender: str | None) -> str:
-    return ACCOUNT if sender is None else NUMBER
-
-
 def _canonical(sender: str | None) -> str | None:
     return None if sender is None else canonical(sender)
-
-
-def _party(recipient: str) -> str:
-    """A recipient in canonical form. Raises ConfigurationError for what nobody can be."""
-    party = canonical(recipient.strip())
-    if not 1 <= len(party) <= LONGEST_RECIPIENT or not party.isprintable():
-        raise ConfigurationError([f"{recipient!r} is no recipient: 1 to {LONGEST_RECIPIENT} printable characters"])
-    return party
 
 
 async def _must_be_ours(product: Product, owner: Account, sender: str) -> None:
@@ -224,67 +204,3 @@ async def _must_be_ours(product: Product, owner: Account, sender: str) -> None:
         return
     if not await product.accounts.has_sender_id(owner.id, sender):
         raise ConfigurationError([f"{sender} is neither a number nor a sender ID of {owner.name}"])
-
-
-Row = tuple[str | None, str, str, datetime]
-
-
-def _read(file: TextIO) -> list[Row]:
-    """(sender, recipient, source, time) of each line. Raises ConfigurationError with every faulty line."""
-    try:
-        reader = csv.DictReader(file, strict=True)
-        if reader.fieldnames is None or "recipient" not in reader.fieldnames:
-            raise ConfigurationError(["the file has no column `recipient`"])
-        unknown = [name for name in reader.fieldnames if name not in COLUMNS]
-        if unknown:
-            raise ConfigurationError([f"the file has an unknown column {name!r}" for name in unknown])
-        return _parse(reader)
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise ConfigurationError([f"the file is not CSV in UTF-8: {error}"]) from error
-
-
-def _parse(reader: csv.DictReader[str]) -> list[Row]:
-    rows, faults, now = [], [], utc_now()
-    for row in reader:
-        found = list(_faults(row))
-        if found:
-            faults += [f"line {reader.line_num}: {fault}" for fault in found]
-            continue
-        sender, at = (row.get("sender") or "").strip(), row.get("time") or None
-        rows.append(
-            (
-                canonical(sender) if sender else None,
-                _party(row["recipient"]),
-                row.get("source") or IMPORT,
-                now if at is None else parse_instant(at, field="time"),
-            )
-        )
-    if faults:
-        raise ConfigurationError(faults)
-    return rows
-
-
-def _faults(row: dict[str, str | None]) -> Iterator[str]:
-    """What is wrong with a line, in words."""
-    if None in row:
-        yield "more fields than columns"
-        return
-    try:
-        _party(row["recipient"] or "")
-    except ConfigurationError as error:
-        yield str(error)
-    scope, sender = row.get("scope") or "", (row.get("sender") or "").strip()
-    if scope not in ("", NUMBER, ACCOUNT):
-        yield f"scope is {NUMBER} or {ACCOUNT}, not {scope!r}"
-    elif scope == NUMBER and not sender:
-        yield "scope number needs a sender"
-    elif scope == ACCOUNT and sender:
-        yield "scope account has no sender"
-    if len(row.get("source") or "") > LONGEST_SOURCE:
-        yield f"source has at most {LONGEST_SOURCE} characters"
-    try:
-        at = row.get("time")
-        if at and parse_instant(at, field="time") > utc_now():
-            yield f"time is in the future: {at}"
-    except InvalidField:
-        yield f"time is no instant: {at!r}"

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 import click
 import uvicorn
 
+from longcode.api.events import STOPPING
 from longcode.errors import ConfigurationError
 from longcode.web.server import BACKLOG
 
@@ -48,6 +49,13 @@ class Server(uvicorn.Server):
             for listener in server.sockets:
                 host, port = listener.getsockname()[:2]
                 click.echo(f"{self._greeting} http://{f'[{host}]' if ':' in host else host}:{port}", err=True)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Let what would be answered for ever end, and drain."""
+        stopping = self.lifespan.state.get(STOPPING)
+        if stopping is not None:
+            stopping.set()
+        await super().shutdown(sockets)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:

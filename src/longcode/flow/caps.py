@@ -15,10 +15,11 @@ from longcode.store.limits import AccountLimits, Charge, Usage
 
 
 def charge_of(limits: AccountLimits, message: Message, route: RouteRow | None) -> Charge | None:
-    """What a message counts on the day on which it is accepted; None where its account has no cap."""
-    if not limits.capped:
+    """What a message counts on the day on which it is accepted; None where there is no cap and no cost to count."""
+    known = None if route is None else route.cost
+    if not limits.capped and known is None:
         return None
-    cost = Decimal(0) if route is None or route.cost is None else route.cost
+    cost = known or Decimal(0)
     return Charge(day_of(message.created_at), message.segment_count, cost * message.segment_count, limits)
 
 

@@ -12,7 +12,19 @@ from enum import IntEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, Uuid, exists, literal, literal_column, select, tuple_, union_all
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    Uuid,
+    exists,
+    func,
+    literal,
+    literal_column,
+    select,
+    tuple_,
+    union,
+    union_all,
+)
 
 from longcode.domain.message import Medium
 from longcode.domain.phone import canonical
@@ -63,6 +75,11 @@ class ConversationStore:
         lines = await self._read(page(account_id, number, position, count=count, backwards=True))
         return lines[::-1]
 
+    async def numbers(self, account_id: int, *, after: str = "", count: int) -> list[str]:
+        """The numbers, ours and others', that an account's conversations are between, in their order."""
+        async with self._database.read() as connection:
+            return list(await connection.scalars(numbers_query(account_id, after, count)))
+
     async def is_assigned(self, account_id: int, number: str) -> bool:
         """Whether the operator assigned the number, in any spelling, to the account."""
         table = schema.number.c
@@ -89,6 +106,30 @@ def page(account_id: int, number: str, position: Position | None, *, count: int,
     ).subquery("streams")
     order = [streams.c.sent_at_seconds, streams.c.id, streams.c.side]
     return select(streams).order_by(*(column.desc() if backwards else column for column in order)).limit(count)
+
+
+def numbers_query(account_id: int, after: str, count: int) -> Select[Any]:
+    """At most `count` numbers behind one; each costs one step down an index, however many messages it has."""
+    sides = union(
+        *(
+            _distinct(column, account_id, after, count)
+            for column in (schema.message.c.sender, schema.message.c.recipient)
+        )
+    ).subquery("sides")
+    return select(sides.c.number).order_by(sides.c.number).limit(count)
+
+
+def _distinct(column: ColumnElement[str], account_id: int, after: str, count: int) -> Select[Any]:
+    """The first distinct values of an indexed column. A plain DISTINCT would read every message."""
+
+    def next_after(value: Any) -> Select[Any]:
+        mine = (schema.message.c.account_id == account_id, IS_SMS)
+        return select(func.min(column)).where(*mine, column > value)
+
+    walk = select(next_after(after).scalar_subquery().label("number"), literal(1).label("step")).cte(recursive=True)
+    step = select(next_after(walk.c.number).scalar_subquery(), walk.c.step + 1)
+    walk = walk.union_all(step.where(walk.c.number.is_not(None), walk.c.step < count))
+    return select(walk.c.number).where(walk.c.number.is_not(None))
 
 
 def _stream(

@@ -19,7 +19,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from longcode.domain.events import OF_STATUS, EventType
 from longcode.domain.message import Message, Status
 from longcode.store import schema
-from longcode.store.database import NEWS, Database
+from longcode.store.commit_order import box_xact
+from longcode.store.database import NEWS, Database, to_micros
 from longcode.store.events import News, tell
 from longcode.store.intake_hot import INSERT, INSERT_COUNTED, PREFLIGHT
 from longcode.store.limits import Charge, Usage, count_columns, count_plain, read_usage
@@ -264,11 +265,11 @@ async def _insert_plain(
         (schema.message, [_message_row(new) for new in kept]),
         (schema.idempotency, [_claim_row(claim) for claim in won]),
         (schema.outbox, [_outbox_row(new) for new in kept if new.queued]),
-        (schema.mailbox, [_mailbox_row(new) for new in kept if new.boxed_at is not None]),
         (schema.stop_request, [_stop_row(new) for new in kept if new.stop]),
     ):
         if rows:
             await connection.execute(insert(table), rows)
+    await _box_plain(connection, [new for new in kept if new.boxed_at is not None])
     await count_plain(connection, _charges(kept))
     if kept:
         now = max(new.message.created_at for new in kept)
@@ -437,6 +438,13 @@ def _mailbox_row(new: NewMessage) -> dict[str, Any]:
         "at": new.boxed_at,
         "message_id": new.message.id,
     }
+
+
+async def _box_plain(connection: AsyncConnection, boxed: Sequence[NewMessage]) -> None:
+    for new in boxed:
+        row = _mailbox_row(new)
+        order = box_xact(connection, row["account_id"], row["recipient"], to_micros(row["at"]))
+        await connection.execute(insert(schema.mailbox).values(**row, xact=order))
 
 
 def _stop_row(new: NewMessage) -> dict[str, Any]:

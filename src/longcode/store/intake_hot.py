@@ -83,8 +83,8 @@ WITH input AS MATERIALIZED (
     SELECT id, account_id, carrier_id, priority, due_at, expires_at, 0
       FROM input WHERE queued AND id IN (SELECT id FROM stored)
 ), boxed AS (
-    INSERT INTO mailbox (account_id, recipient, sender, at, message_id)
-    SELECT account_id, recipient, sender, boxed_at, id
+    INSERT INTO mailbox (account_id, recipient, sender, at, message_id, xact)
+    SELECT account_id, recipient, sender, boxed_at, id, pg_current_xact_id()::text::bigint
       FROM input WHERE boxed_at IS NOT NULL AND id IN (SELECT id FROM stored)
 ), stopped AS (
     INSERT INTO stop_request (message_id, account_id, sender, recipient, requested_at)

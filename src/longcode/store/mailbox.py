@@ -12,7 +12,7 @@ from datetime import datetime
 from itertools import islice
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Select, delete, insert, select, update
+from sqlalchemy import ColumnElement, Select, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -171,8 +171,12 @@ def _cut(query: Select[Any], part: Range) -> Select[Any]:
 
 
 def _text_of(message_id: ColumnElement[Any]) -> ColumnElement[str]:
-    """The text of a message, looked up for each row: a join could be planned as a scan of all messages."""
-    return select(_text).where(schema.message.c.id == message_id).scalar_subquery().label("text")
+    """The text of a message, looked up for each row: a join could be planned as a scan of all messages.
+
+    Nothing for one that was deleted for good and lay in two boxes.
+    """
+    text = select(_text).where(schema.message.c.id == message_id).scalar_subquery()
+    return func.coalesce(text, "").label("text")
 
 
 def _lock(box: Box, instants: Sequence[datetime]) -> Select[Any]:

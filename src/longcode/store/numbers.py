@@ -126,9 +126,13 @@ class NumberStore:
             rows = await connection.execute(query.offset(offset))
             return Listed([_number(row) for row in rows], count)
 
-    async def page(self, account_id: int, *, after: int = 0, count: int) -> list[Number]:
-        """An account's numbers by id; after: the id that ended the page before."""
-        mine = select(*_COLUMNS).where(_matching(account_id, ""), _table.c.id > after)
+    async def page(
+        self, account_id: int, *, after: int = 0, count: int, search: str = "", assigned: bool | None = None
+    ) -> list[Number]:
+        """An account's numbers by id; after: the id that ended the page before. search: as in `listed`."""
+        mine = select(*_COLUMNS).where(_matching(account_id, search), _table.c.id > after)
+        if assigned is not None:
+            mine = mine.where(_table.c.assigned.is_(assigned))
         async with self._database.read() as connection:
             rows = await connection.execute(mine.order_by(_table.c.account_id, _table.c.id).limit(count))
             return [_number(row) for row in rows]

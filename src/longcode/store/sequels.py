@@ -16,6 +16,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from longcode.domain.words import OPT_OUTS, Meaning
 from longcode.store import schema
+from longcode.store.commit_order import box_xact
+from longcode.store.database import to_micros
 from longcode.store.events import tell_only
 from longcode.store.opt_outs import KEYWORD, OptOut, hold, is_opted_out, opt_in, opt_out
 
@@ -112,13 +114,15 @@ async def _note_word(connection: AsyncConnection, new: NewMessage, sequel: Seque
 async def _box(connection: AsyncConnection, new: NewMessage, sequel: Sequel) -> None:
     if sequel.login is None:
         return
+    account_id, at = new.message.account_id, new.boxed_at or new.message.created_at
     await connection.execute(
         insert(schema.mailbox).values(
-            account_id=new.message.account_id,
+            account_id=account_id,
             recipient=sequel.login,
             sender=new.message.sender,
-            at=new.boxed_at,
+            at=at,
             message_id=new.message.id,
+            xact=box_xact(connection, account_id, sequel.login, to_micros(at)),
         )
     )
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from contextlib import AbstractAsyncContextManager
+from functools import partial
 from itertools import takewhile
 from typing import Any
 
@@ -15,12 +17,17 @@ from starlette.routing import Mount
 
 from longcode.api.app import PREFIX, native
 from longcode.api.desk import Desk
+from longcode.api.events import STOPPING
 from longcode.api.outbound import Outbound
 from longcode.bootstrap import Product
 from longcode.dialects import conversations, inbound_outbound, mailbox, messages, numbers
+from longcode.store.boxes import BoxStore
 from longcode.store.cancel import CancelStore
+from longcode.store.event_stream import EventStream
 from longcode.store.message_lists import MessageLists
 from longcode.store.removal import RemovalStore
+from longcode.store.usage import UsageStore
+from longcode.vault import Vault
 from longcode.web.callbacks import callback_endpoints
 from longcode.web.description import description_routes
 from longcode.web.health import health_routes
@@ -93,14 +100,32 @@ def application(product: Product, *, implicit_anonymous: bool = False) -> ASGIAp
 def native_api(product: Product, identity: Identity) -> ASGIApp:
     """The native API of a running product."""
     database, clock = product.database, product.clock
+    settings = product.settings
     desk = Desk(
+        settings=settings,
+        clock=clock,
+        vault=partial(Vault.open, settings),
         outbound=Outbound(product.accept),
+        mailbox=product.mailbox,
+        catalog=product.catalog,
+        catalog_store=product.catalog_store,
         messages=product.messages,
         lists=MessageLists(database),
         cancel=CancelStore(database, clock),
         removal=RemovalStore(database, clock),
+        conversations=product.conversations,
+        boxes=BoxStore(database, clock),
+        mailbox_store=product.mailbox_store,
+        numbers=product.numbers,
+        accounts=product.accounts,
+        pools=product.pool_store,
+        opt_outs=product.opt_outs,
+        words=product.words,
+        webhooks=product.webhooks,
+        limits=product.limits,
+        usage=UsageStore(database),
+        events=EventStream(database),
     )
-    settings = product.settings
     return native(
         desk, identity=identity, cors=Cors(settings.cors_origins), calls_per_minute=settings.api_calls_per_minute
     )
@@ -134,7 +159,10 @@ async def _plain_error(_request: Request, error: Exception) -> Response:
 
 
 class Lifespan:
-    """An ASGI application that is built when its server starts and taken down when it stops."""
+    """An ASGI application that is built when its server starts and taken down when it stops.
+
+    Its server finds in its state what it may set once it begins to stop: long answers end then.
+    """
 
     def __init__(self, build: Callable[[], AbstractAsyncContextManager[ASGIApp]]) -> None:
         self._build = build
@@ -148,6 +176,7 @@ class Lifespan:
             await self._app(scope, receive, send)
             return
         await receive()
+        scope.get("state", {})[STOPPING] = asyncio.Event()
         async with self._build() as self._app:
             await send({"type": "lifespan.startup.complete"})
             await receive()

@@ -33,7 +33,7 @@ from longcode.store.schema.events import (
     webhook_subscription,
 )
 from longcode.store.schema.limits import account_limit, account_usage
-from longcode.store.schema.messages import idempotency, mailbox, message
+from longcode.store.schema.messages import idempotency, mailbox, mailbox_ack, message
 from longcode.store.schema.metadata import metadata
 from longcode.store.schema.pools import pool_recipient, pool_sender, sender_pool
 from longcode.store.schema.receiving import inbound_part, inbound_set, inbound_unowned
@@ -72,6 +72,7 @@ __all__ = [
     "keyword_reply",
     "login",
     "mailbox",
+    "mailbox_ack",
     "message",
     "metadata",
     "number",

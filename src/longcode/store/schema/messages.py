@@ -97,6 +97,9 @@ mailbox = Table(
     Column("at", Instant, primary_key=True),
     Column("message_id", Uuid, nullable=False),
     Column("fetched_at", Instant),
+    # The order in which readers follow a box by (xact, message_id): see `event`. 0: from before there was an order.
+    Column("xact", BigInteger, nullable=False, server_default="0"),
+    Index("ix_mailbox_order", "account_id", "recipient", "xact", "message_id"),
     Index(
         "ix_mailbox_new",
         "account_id",
@@ -106,4 +109,15 @@ mailbox = Table(
         postgresql_where=text("fetched_at IS NULL"),
         sqlite_where=text("fetched_at IS NULL"),
     ),
+)
+
+# How far whoever owns a box has read it; it only moves forward.
+mailbox_ack = Table(
+    "mailbox_ack",
+    metadata,
+    Column("account_id", BigInteger, primary_key=True),
+    Column("recipient", Text, primary_key=True),
+    Column("xact", BigInteger, nullable=False),
+    Column("message_id", Uuid, nullable=False),
+    Column("acked_at", Instant, nullable=False),
 )

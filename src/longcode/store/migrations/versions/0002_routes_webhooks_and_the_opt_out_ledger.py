@@ -87,6 +87,15 @@ def upgrade() -> None:
         )
 
     op.create_table(
+        "mailbox_ack",
+        sa.Column("account_id", sa.BigInteger(), nullable=False),
+        sa.Column("recipient", sa.Text(), nullable=False),
+        sa.Column("xact", sa.BigInteger(), nullable=False),
+        sa.Column("message_id", sa.Uuid(), nullable=False),
+        sa.Column("acked_at", Instant(), nullable=False),
+        sa.PrimaryKeyConstraint("account_id", "recipient", name=op.f("pk_mailbox_ack")),
+    )
+    op.create_table(
         "operator_key",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("key_hash", sa.LargeBinary(), nullable=False),
@@ -273,6 +282,10 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("api_key", schema=None) as batch_op:
         batch_op.add_column(sa.Column("scopes", sa.Text(), nullable=True))
+
+    with op.batch_alter_table("mailbox", schema=None) as batch_op:
+        batch_op.add_column(sa.Column("xact", sa.BigInteger(), server_default="0", nullable=False))
+        batch_op.create_index("ix_mailbox_order", ["account_id", "recipient", "xact", "message_id"], unique=False)
 
     with op.batch_alter_table("message", schema=None) as batch_op:
         batch_op.create_index(

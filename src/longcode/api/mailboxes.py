@@ -1,0 +1,190 @@
+"""Mailboxes: read as often as one likes, acknowledged once it is worked on, cleared when it is not needed any more."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final
+
+from fastapi import FastAPI, Query, Request, Response
+from pydantic import BaseModel, Field
+
+from longcode.api.caller import Admitted
+from longcode.api.cursors import Page, PageQuery, after_name, decode_place, encode, encode_place, page
+from longcode.api.desk import Desk
+from longcode.api.fields import Body, Clean, chars
+from longcode.api.ids import NameInPath, name_of
+from longcode.api.problems import InvalidRequest
+from longcode.api.routing import Routes
+from longcode.domain.public import PublicMessage, public_message
+from longcode.errors import NotFound
+from longcode.store.boxes import BoxedMessage
+from longcode.store.commit_order import START, Place
+
+KIND: Final = "mailbox"
+MOST_AT_ONCE: Final = 500
+
+Login = Annotated[Clean, chars(3, 128)]
+Cursor = Annotated[Clean, chars(1, 512)]
+
+
+class MailboxLogin(Body):
+    """A mailbox of the account, by its login: 3 to 128 characters, kept as they are."""
+
+    login: Login
+
+
+class LoginShown(BaseModel):
+    """A mailbox, by its login."""
+
+    login: str
+
+
+class Letter(Body):
+    """A message from one login of the account to another."""
+
+    sender: Login
+    text: Annotated[Clean, chars(1, 10_000)]
+
+
+class BoxItem(BaseModel):
+    """A message in a mailbox. cursor: its place, for acknowledging and deleting."""
+
+    cursor: str
+    message: PublicMessage
+
+
+class BoxQuery(PageQuery):
+    """Which part of a mailbox."""
+
+    all: Annotated[
+        bool, Field(description="From its beginning; else behind what was acknowledged. A cursor comes first.")
+    ] = False
+
+
+class Ack(Body):
+    """How far a mailbox is worked on: the cursor of the last message, or of a page."""
+
+    cursor: Cursor
+
+
+class AckShown(BaseModel):
+    """How far a mailbox is acknowledged; null: not at all."""
+
+    cursor: str | None
+
+
+class Cursors(Body):
+    """Messages that are to be deleted, by their cursors."""
+
+    cursors: Annotated[list[Cursor], Field(min_length=1, max_length=MOST_AT_ONCE)]
+
+
+class Deleted(BaseModel):
+    """How many messages were there to be deleted."""
+
+    deleted: int
+
+
+def add_mailboxes(app: FastAPI, desk: Desk) -> None:
+    """The routes of mailboxes."""
+    routes = Routes(app, "Native: mailboxes", "mailboxes")
+
+    @routes.get("/mailboxes", "listMailboxes")
+    async def list_logins(
+        query: Annotated[PageQuery, Query()], caller: Admitted, request: Request, response: Response
+    ) -> Page[LoginShown]:
+        """List the account's logins.
+
+        Each has a mailbox. So has each assigned number, as the operator wrote it, for what other numbers of this server
+        send to it.
+        """
+        after = after_name("logins", query.cursor)
+        rows = await desk.boxes.logins(caller.account.id, after=after, count=query.limit + 1)
+        return page(
+            request,
+            response,
+            rows,
+            query.limit,
+            show=lambda login: LoginShown(login=login),
+            cursor=lambda login: encode("logins", login),
+        )
+
+    @routes.post("/mailboxes", "createMailbox", status=201, errors=("duplicate",))
+    async def register(body: MailboxLogin, caller: Admitted) -> LoginShown:
+        """Make a mailbox."""
+        await desk.mailbox_store.register(caller.account.id, body.login)
+        return LoginShown(login=body.login)
+
+    @routes.get("/mailboxes/{name}/messages", "listMailbox")
+    async def list_messages(
+        name: NameInPath, query: Annotated[BoxQuery, Query()], caller: Admitted, request: Request, response: Response
+    ) -> Page[BoxItem]:
+        """List what came into a mailbox, the first first.
+
+        Without a cursor: what was not acknowledged yet. Reading marks nothing. The order is that in which messages
+        were committed, so that whoever goes on from a cursor misses none.
+        """
+        account_id, box = caller.account.id, await known(caller, name)
+        if query.cursor is not None:
+            after = decode_place(KIND, query.cursor)
+        else:
+            after = START if query.all else await desk.boxes.acked(account_id, box)
+        rows = await desk.boxes.page(account_id, box, after=after, count=query.limit + 1)
+        found = page(request, response, rows, query.limit, show=_shown, cursor=_cursor)
+        return Page(items=[item for item in found.items if item is not None], next=found.next)
+
+    @routes.post("/mailboxes/{name}/messages", "sendToMailbox", status=201, errors=("unknown_login", "intake_full"))
+    async def send(name: NameInPath, body: Letter, caller: Admitted) -> PublicMessage:
+        """Write from one login of the account to another."""
+        entered = await desk.mailbox.send(caller.account, sender=body.sender, recipient=name_of(name), text=body.text)
+        return public_message(entered.message)
+
+    @routes.get("/mailboxes/{name}/ack", "getAck")
+    async def acked(name: NameInPath, caller: Admitted) -> AckShown:
+        """How far a mailbox is acknowledged."""
+        place = await desk.boxes.acked(caller.account.id, await known(caller, name))
+        return _acked(place)
+
+    @routes.post("/mailboxes/{name}/ack", "acknowledge")
+    async def ack(name: NameInPath, body: Ack, caller: Admitted) -> AckShown:
+        """Acknowledge a mailbox up to a cursor.
+
+        It only moves forward: an older cursor changes nothing. The answer says how far it is.
+        """
+        place = decode_place(KIND, body.cursor)
+        return _acked(await desk.boxes.ack(caller.account.id, await known(caller, name), place))
+
+    @routes.delete("/mailboxes/{name}/messages/{cursor}", "deleteFromMailbox")
+    async def delete(name: NameInPath, cursor: NameInPath, caller: Admitted) -> None:
+        """Take one message out of a mailbox.
+
+        A text message stays in its conversation.
+        """
+        try:
+            place = decode_place(KIND, name_of(cursor))
+        except InvalidRequest as error:
+            raise NotFound("there is no such message in the mailbox") from error
+        if not await desk.boxes.delete(caller.account.id, await known(caller, name), [place]):
+            raise NotFound("there is no such message in the mailbox")
+
+    @routes.post("/mailboxes/{name}/messages/delete", "deleteManyFromMailbox")
+    async def delete_many(name: NameInPath, body: Cursors, caller: Admitted) -> Deleted:
+        """Take several messages out of a mailbox."""
+        places = [decode_place(KIND, cursor) for cursor in body.cursors]
+        return Deleted(deleted=await desk.boxes.delete(caller.account.id, await known(caller, name), places))
+
+    async def known(caller: Admitted, name: str) -> str:
+        if not await desk.boxes.exists(caller.account.id, name_of(name)):
+            raise NotFound("the account has no such mailbox")
+        return name
+
+
+def _cursor(row: BoxedMessage) -> str:
+    return encode_place(KIND, row.place)
+
+
+def _shown(row: BoxedMessage) -> BoxItem | None:
+    return None if row.message is None else BoxItem(cursor=_cursor(row), message=public_message(row.message))
+
+
+def _acked(place: Place) -> AckShown:
+    return AckShown(cursor=None if place == START else encode_place(KIND, place))
