@@ -182,6 +182,7 @@ class _Connection(asyncio.Protocol):
     _waiter: asyncio.Future[Answer] | None = None
     _retry_after: str | None = None
     _bytes: int = 0
+    _began_in_head: bool = False
 
     def __post_init__(self) -> None:
         self._parser = httptools.HttpResponseParser(self)
@@ -203,6 +204,7 @@ class _Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._bytes += len(data)
+        self._began_in_head = self.answer is None
         if self._waiter is None:
             self.close()  # nobody asked
             return
@@ -228,6 +230,10 @@ class _Connection(asyncio.Protocol):
         if status >= 200 or status == 101:
             self.answer = Answer(status, self._retry_after)
             self._bytes = 0
+
+    def on_body(self, body: bytes) -> None:
+        if self._began_in_head:
+            self._bytes += len(body)
 
     def on_message_complete(self) -> None:
         if self.answer is not None:
