@@ -10,11 +10,12 @@ import click
 
 from longcode.bootstrap import Product
 from longcode.carriers.registry import SIMULATOR
+from longcode.cli.message_rows import HEADINGS, record, row
 from longcode.cli.product import account_option, json_option, limit_option, with_product
 from longcode.cli.session import data_option
-from longcode.cli.tables import Table, clean, echo_json, show_fields
+from longcode.cli.tables import Table, clean, echo_json, paint, show_fields
 from longcode.domain.clock import utc_now
-from longcode.domain.message import Direction, Message, Status, is_final
+from longcode.domain.message import Direction, Status, is_final
 from longcode.domain.timestamps import format_milli
 from longcode.errors import ConfigurationError, NotFound, Refused
 from longcode.flow.outlook import KnownCarrier, Names
@@ -81,7 +82,7 @@ def list_messages(
     account_name: str, status: str | None, direction: str | None, limit: int, as_json: bool, data: Path | None
 ) -> None:
     """List an account's messages, the newest first."""
-    table = Table("id", "at", "direction", "from", "to", "status", "error", "attempts")
+    table = Table(*HEADINGS)
 
     async def read(product: Product) -> None:
         account = await product.accounts.by_name(account_name)
@@ -95,9 +96,9 @@ def list_messages(
         async for page in pages:
             if as_json:
                 for listed in page:
-                    echo_json(_record(listed.message, listed.attempts))
+                    echo_json(record(listed.message, listed.attempts))
             else:
-                table.add([_row(listed) for listed in page])
+                table.add([row(listed) for listed in page])
 
     with_product(data, read)
 
@@ -234,25 +235,9 @@ async def _pages(
         limit -= count
 
 
-def _record(message: Message, attempts: int) -> dict[str, object]:
-    """What programs read; keys are added, and never change their meaning."""
-    return {
-        "id": str(message.id),
-        "status": message.status.value,
-        "sender": message.sender,
-        "recipient": message.recipient,
-        "direction": message.direction.value,
-        "reference": message.provider_reference,
-        "error": message.error,
-        "attempts": attempts,
-        "created_at": format_milli(message.created_at),
-        "segments": message.segment_count,
-    }
-
-
 def _shown(history: History, carrier: str | None, events: Sequence[Event]) -> dict[str, object]:
     return {
-        **_record(history.message, len(history.attempts)),
+        **record(history.message, len(history.attempts)),
         "account": history.account,
         "carrier": carrier,
         "keyword": None if history.heard is None else history.heard.word or None,
@@ -281,23 +266,9 @@ def _print(history: History, carrier: str | None, events: Sequence[Event]) -> No
     click.echo()
     *happened, state = events
     for event in happened:
-        click.echo(f"{format_milli(event.at)}  {event.event:<11}  {clean(event.detail)}")
+        click.echo(f"{format_milli(event.at)}  {paint(f'{event.event:<11}', bold=True)}  {clean(event.detail)}")
     # It happened at no time, so it looks like no line above.
     click.echo(f"\nnow {clean(state.detail)}")
-
-
-def _row(listed: Listed) -> tuple[object, ...]:
-    message = listed.message
-    return (
-        message.id,
-        format_milli(message.created_at),
-        message.direction.value,
-        message.sender,
-        message.recipient,
-        message.status.value,
-        message.error,
-        listed.attempts,
-    )
 
 
 def _show(headings: Sequence[str], rows: Sequence[Sequence[object]], *, as_json: bool) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO, TextIO
@@ -12,12 +13,14 @@ import click
 from longcode.bootstrap import Product
 from longcode.cli.inbound_routes import route_number
 from longcode.cli.listing import Listing, pages
-from longcode.cli.product import account_option, json_option, with_product
+from longcode.cli.product import account_option, json_option, report_option, with_product
+from longcode.cli.progress import progress_bar
 from longcode.cli.session import data_option
+from longcode.cli.tables import echo_json
 from longcode.domain.phone import parse_inventory_value
 from longcode.encoding.account_dump import AccountDump, read_accounts
 from longcode.errors import ConfigurationError, Duplicate, InvalidField, NotFound
-from longcode.flow.plivo_import import bring_in
+from longcode.flow.plivo_import import Report, bring_in
 
 
 @click.group()
@@ -85,8 +88,9 @@ def release_number(value: str, account_name: str, data: Path | None) -> None:
 @number.command("import")
 @click.argument("file", type=click.File("r", encoding="utf-8-sig"))
 @click.option("--account", "account_name", metavar="NAME", help="For rows that name no account.")
+@report_option
 @data_option
-def import_numbers(file: TextIO, account_name: str | None, data: Path | None) -> None:
+def import_numbers(file: TextIO, account_name: str | None, as_json: bool, data: Path | None) -> None:
     """Assign the numbers of a CSV file: a column `value`, and `account` where --account is not given."""
     rows = _read_numbers(file, account_name)
 
@@ -94,15 +98,20 @@ def import_numbers(file: TextIO, account_name: str | None, data: Path | None) ->
         named = set() if account_name is None else {account_name}
         ids = await _account_ids(product, named.union(name for _, name in rows))
         added, conflicts = 0, []
-        for value, name in rows:
-            try:
-                added += await product.numbers.assign(ids[name], value)
-            except Duplicate as error:
-                conflicts.append(f"{value}: {error}")
+        with progress_bar("numbers", len(rows)) as advance:
+            for value, name in rows:
+                try:
+                    added += await product.numbers.assign(ids[name], value)
+                except Duplicate as error:
+                    conflicts.append(f"{value}: {error}")
+                advance(1)
         return added, len(rows) - added - len(conflicts), conflicts
 
     added, unchanged, conflicts = with_product(data, bring)
-    click.echo(f"numbers: {added} added, {unchanged} unchanged, {len(conflicts)} in conflict")
+    if as_json:
+        echo_json({"added": added, "unchanged": unchanged, "conflicts": conflicts})
+    else:
+        click.echo(f"numbers: {added} added, {unchanged} unchanged, {len(conflicts)} in conflict")
     _tell_conflicts(conflicts)
 
 
@@ -170,11 +179,25 @@ def import_() -> None:
 
 @import_.command("plivo")
 @click.argument("file", type=click.File("rb"))
+@report_option
 @data_option
-def import_plivo(file: BinaryIO, data: Path | None) -> None:
+def import_plivo(file: BinaryIO, as_json: bool, data: Path | None) -> None:
     """Import accounts and numbers from a PostgreSQL dump, whose SQL is read and never run."""
     dump = read_accounts(file)
-    report = with_product(data, lambda product: bring_in(dump, accounts=product.accounts, numbers=product.numbers))
+
+    async def bring(product: Product) -> Report:
+        with progress_bar("accounts and numbers", len(dump.accounts) + len(dump.numbers)) as advance:
+            return await bring_in(dump, accounts=product.accounts, numbers=product.numbers, progress=lambda: advance(1))
+
+    report = with_product(data, bring)
+    if as_json:
+        echo_json({**asdict(report), "skipped": [asdict(row) for row in dump.skipped]})
+    else:
+        _tell(report, dump)
+    _tell_conflicts(report.conflicts)
+
+
+def _tell(report: Report, dump: AccountDump) -> None:
     click.echo(
         f"accounts: {report.accounts_added} added, {report.accounts_changed} changed, "
         f"{report.accounts_unchanged} unchanged{_skipped(dump, 'account')}"
@@ -185,7 +208,6 @@ def import_plivo(file: BinaryIO, data: Path | None) -> None:
     )
     for row in dump.skipped:
         click.echo(f"skipped: line {row.line}: {row.reason}", err=True)
-    _tell_conflicts(report.conflicts)
 
 
 def _skipped(dump: AccountDump, table: str) -> str:

@@ -13,8 +13,10 @@ import click
 
 from longcode.bootstrap import Product
 from longcode.cli.listing import PAGE, Listing, pages
-from longcode.cli.product import account_option, json_option, with_product
+from longcode.cli.product import account_option, json_option, report_option, with_product
+from longcode.cli.progress import progress_bar
 from longcode.cli.session import data_option
+from longcode.cli.tables import echo_json
 from longcode.domain.account import Account
 from longcode.domain.phone import canonical
 from longcode.domain.timestamps import format_milli
@@ -168,8 +170,9 @@ def export_optouts(account_name: str, data: Path | None) -> None:
 @optout.command("import")
 @click.argument("file", type=click.File("r", encoding="utf-8-sig"))
 @account_option
+@report_option
 @data_option
-def import_optouts(file: TextIO, account_name: str, data: Path | None) -> None:
+def import_optouts(file: TextIO, account_name: str, as_json: bool, data: Path | None) -> None:
     """Keep the opt-outs of a CSV file: `recipient`, and if it has them the columns `scope`, `sender`, `source`, `time`.
 
     A file with a faulty line changes nothing. The same file may be imported again.
@@ -182,12 +185,19 @@ def import_optouts(file: TextIO, account_name: str, data: Path | None) -> None:
             OptOut(account_id=owner.id, sender=sender, recipient=recipient, source=source, created_at=at)
             for sender, recipient, source, at in rows
         ]
-        return sum(
-            [await product.opt_outs.add_many(wanted[start : start + PAGE]) for start in range(0, len(wanted), PAGE)]
-        )
+        added = 0
+        with progress_bar("opt-outs", len(wanted)) as advance:
+            for start in range(0, len(wanted), PAGE):
+                some = wanted[start : start + PAGE]
+                added += await product.opt_outs.add_many(some)
+                advance(len(some))
+        return added
 
     added = with_product(data, bring)
-    click.echo(f"opt-outs: {added} added, {len(rows) - added} unchanged")
+    if as_json:
+        echo_json({"added": added, "unchanged": len(rows) - added})
+    else:
+        click.echo(f"opt-outs: {added} added, {len(rows) - added} unchanged")
 
 
 def _all(product: Product, account_id: int) -> AsyncIterator[Sequence[OptOut]]:

@@ -17,6 +17,7 @@ T = TypeVar("T")
 
 account_option = click.option("--account", "account_name", required=True, metavar="NAME")
 json_option = click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+report_option = click.option("--json", "as_json", is_flag=True, help="What was done as one JSON object.")
 limit_option = click.option(
     "--limit", default=50, show_default=True, type=click.IntRange(0), help="The most lines; 0: all there are."
 )

@@ -24,6 +24,7 @@ from longcode.store.timeline import Ended, History, Reported, Tried
 DIALECTS: Final = {
     "messages": "/api/messages/",
     "conversations": "the conversation paths",
+    "cli": "longcode send",
 }
 # How an attempt ended before which the message was free to go to another carrier.
 MOVING: Final = ("rejected", "deferred")

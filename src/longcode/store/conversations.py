@@ -7,6 +7,7 @@ the length of the conversation or on how deep in it the page lies.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
@@ -20,6 +21,7 @@ from sqlalchemy import (
     func,
     literal,
     literal_column,
+    or_,
     select,
     tuple_,
     union,
@@ -90,10 +92,27 @@ class ConversationStore:
             found: bool = (await connection.execute(query)).scalar_one()
             return found
 
+    async def accounts_of(self, numbers: Sequence[str], *, only: int | None = None) -> list[int]:
+        """The accounts in which one of these numbers sent or received; for the operator. only: asks of this one."""
+        async with self._database.read() as connection:
+            return list(await connection.scalars(accounts_query(numbers, only)))
+
     async def _read(self, query: Select[Any]) -> list[Line]:
         async with self._database.read() as connection:
             rows = (await connection.execute(query)).all()
         return [Line(Position(row.sent_at_seconds, row.id, Side(row.side)), row.other, row.text) for row in rows]
+
+
+def accounts_query(numbers: Sequence[str], only: int | None) -> Select[Any]:
+    """Two look-ups of an index for each account and number."""
+    account, message = schema.account.c, schema.message.c
+    there = [
+        exists().where(message.account_id == account.id, own == number, IS_SMS)
+        for number in numbers
+        for own in (message.sender, message.recipient)
+    ]
+    query = select(account.id).where(or_(*there)).order_by(account.id)
+    return query if only is None else query.where(account.id == only)
 
 
 def page(account_id: int, number: str, position: Position | None, *, count: int, backwards: bool) -> Select[Any]:

@@ -34,6 +34,14 @@ RECEIPT_COLUMNS: Final = (
     _receipt.recipient,
     _receipt.received_at,
 )
+# How often one of a message's segments was about to be handed over.
+ATTEMPTS: Final = (
+    select(func.count())
+    .where(_attempt.message_id == _message.id)
+    .correlate(schema.message)
+    .scalar_subquery()
+    .label("attempts")
+)
 # True where a receipt reports on a segment that a carrier has.
 FITS: Final = and_(
     _outcome.reference == _receipt.reference,
@@ -180,14 +188,7 @@ def list_query(
     account_id: int, count: int, before: UUID | None, status: Status | None, direction: Direction | None
 ) -> Select[Any]:
     """A page of an account's messages: a walk back along its index."""
-    attempts = (
-        select(func.count())
-        .where(_attempt.message_id == _message.id)
-        .correlate(schema.message)
-        .scalar_subquery()
-        .label("attempts")
-    )
-    query = select(*COLUMNS, attempts).where(_message.account_id == account_id)
+    query = select(*COLUMNS, ATTEMPTS).where(_message.account_id == account_id)
     if before is not None:
         query = query.where(_message.id < before)
     if status is not None:
