@@ -28,6 +28,7 @@ class Case:
         Case("a heading has the anchor that hosts give it", "## With `code`, and more", 'id="with-code-and-more"'),
         Case("a second heading of one name has its own", "## A\n\n## A", '<h2 id="a-1">'),
         Case("a wide table scrolls alone", "|a|\n|-|\n|b|", '<div class="wide"><table>'),
+        Case("a row that is about a name has it as its anchor", "|a|\n|-|\n|`b_c`|", '<tr id="b_c">'),
         Case("a link leads where the reader is", "[a](b.md#c)", '<a href="/at/b.md#c">a</a>'),
         Case("a link to what is not there is text", "[a](nowhere)", "<span>a</span>"),
         Case("a link that could run something is text", "[a](javascript:x)", "[a](javascript:x)"),

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from starlette.applications import Starlette
 
+from longcode.api.problems import CATALOGUE, TYPE
 from longcode.web.description import document
 from longcode.web.manual.pages import BESIDE, FOLDER, shipped
 from longcode.web.manual.site import manual_routes
@@ -90,6 +91,13 @@ async def test_every_link_leads_to_a_page_and_a_place_in_it() -> None:
             if link.startswith(("/", "#")) and anchor:
                 assert anchor in pages[target or url].anchors, f"{url}: {link}"
             assert link.startswith(("/", "#", "https://", "http://127.0.0.1")), f"{url}: {link}"
+
+
+async def test_every_problem_leads_to_where_its_code_is_explained() -> None:
+    pages = await site()
+    for code in CATALOGUE:
+        url, _, anchor = f"{TYPE}{code}".partition("#")
+        assert anchor in pages[url].anchors
 
 
 async def test_no_page_has_a_script_a_style_or_anything_from_elsewhere() -> None:

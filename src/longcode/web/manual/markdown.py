@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache, lru_cache
 from itertools import pairwise
 from typing import Any, Final
 
@@ -46,6 +47,7 @@ def render(text: str, lead: Lead = lambda link: link) -> Rendered:
     parser = _parser()
     tokens = parser.parse(text)
     headings = list(_anchored(tokens))
+    _anchor_names(tokens, {heading.anchor for _, heading in headings})
     for token in tokens:
         _redirect(token.children or (), lead)
     return Rendered(
@@ -55,12 +57,14 @@ def render(text: str, lead: Lead = lambda link: link) -> Rendered:
     )
 
 
+@lru_cache(maxsize=1024)
 def render_part(text: str) -> Markup:
-    """A few paragraphs that are part of another page: without anchors."""
+    """A few paragraphs that are part of another page: without anchors. Descriptions repeat themselves."""
     parser = _parser()
     return _html(parser, parser.parse(text))
 
 
+@cache
 def _parser() -> MarkdownIt:
     parser = MarkdownIt("commonmark", {"html": False}).enable("table")
     # A wide table scrolls by itself, so that a narrow page does not.
@@ -94,6 +98,17 @@ def _anchored(tokens: Sequence[Token]) -> Iterator[tuple[str, Heading]]:
         anchor = f"{anchor}-{before}" if before else anchor
         opening.attrSet("id", anchor)
         yield opening.tag, Heading(anchor, text)
+
+
+def _anchor_names(tokens: Sequence[Token], used: set[str]) -> None:
+    """Give each row of a table that begins with a name in code that name as its anchor, the first of several."""
+    for row, cell, inline in zip(tokens, tokens[1:], tokens[2:], strict=False):
+        if row.type != "tr_open" or cell.type != "td_open":
+            continue
+        parts = [part for part in inline.children or () if part.content]
+        if len(parts) == 1 and parts[0].type == "code_inline" and parts[0].content not in used:
+            row.attrSet("id", parts[0].content)
+            used.add(parts[0].content)
 
 
 def _redirect(parts: Sequence[Token], lead: Lead) -> None:

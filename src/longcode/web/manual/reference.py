@@ -89,6 +89,11 @@ class Kind:
     fields: tuple[Field, ...]
 
 
+def chapter_url(tag: str) -> str:
+    """Where a chapter is."""
+    return f"{REFERENCE}/{anchor_of(tag)}"
+
+
 class Reference:
     """Reads one OpenAPI document."""
 
@@ -102,17 +107,24 @@ class Reference:
 
     def chapters(self) -> tuple[Chapter, ...]:
         """The operations by their tags, both in the document's order."""
-        by_tag: dict[str, list[Operation]] = {tag["name"]: [] for tag in self._document["tags"]}
-        texts = {tag["name"]: tag.get("description", "") for tag in self._document["tags"]}
+        by_tag: dict[str, list[Operation]] = {name: [] for name in self.tags()}
         for path, item in self._document["paths"].items():
             for method in METHODS:
                 if method in item:
-                    by_tag.setdefault(item[method]["tags"][0], []).append(self._operation(path, method, item))
+                    by_tag[item[method]["tags"][0]].append(self._operation(path, method, item))
+        texts = {tag["name"]: tag.get("description", "") for tag in self._document["tags"]}
         return tuple(
-            Chapter(f"{REFERENCE}/{anchor_of(name)}", name, render_part(texts.get(name, "")), tuple(operations))
+            Chapter(chapter_url(name), name, render_part(texts.get(name, "")), tuple(operations))
             for name, operations in by_tag.items()
-            if operations
         )
+
+    def tags(self) -> tuple[str, ...]:
+        """The names of the chapters: of the tags that operations have."""
+        used = dict.fromkeys(
+            item[method]["tags"][0] for item in self._document["paths"].values() for method in METHODS if method in item
+        )
+        told = [tag["name"] for tag in self._document["tags"] if tag["name"] in used]
+        return tuple(dict.fromkeys([*told, *used]))
 
     def kinds(self) -> tuple[Kind, ...]:
         """The schemas by their names."""

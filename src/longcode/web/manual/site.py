@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -15,8 +15,8 @@ from starlette.routing import Route
 
 from longcode import __version__
 from longcode.web.description import document
-from longcode.web.manual.pages import URL, shipped
-from longcode.web.manual.reference import REFERENCE, SCHEMAS, Reference
+from longcode.web.manual.pages import URL, Library, shipped
+from longcode.web.manual.reference import REFERENCE, SCHEMAS, Chapter, Reference, chapter_url
 
 STYLE: Final = f"{URL}/style.css"
 HEADERS: Final = {
@@ -51,10 +51,9 @@ def manual_routes() -> list[Route]:
 
     def show(request: Request) -> Response:
         url = request.url.path.rstrip("/")
-        page = _site().get(url)
-        if page is None:
+        if url not in _addresses():
             return Response(_missing(), 404, HEADERS, "text/html")
-        return Response(page, 200, HEADERS, "text/html")
+        return Response(_page(url), 200, HEADERS, "text/html")
 
     def style(_request: Request) -> Response:
         return Response(_style(), 200, HEADERS, "text/css")
@@ -63,25 +62,39 @@ def manual_routes() -> list[Route]:
 
 
 @cache
-def _site() -> Mapping[str, bytes]:
-    """Every page by its address."""
-    library, reference = shipped(), Reference(document())
-    chapters, kinds = reference.chapters(), reference.kinds()
-    pages = {
-        url: _draw("page.html", url=url, title=page.rendered.title, page=page) for url, page in library.pages.items()
-    }
-    pages[REFERENCE] = _draw(
-        "reference.html",
-        url=REFERENCE,
-        title="Reference",
-        introduction=reference.introduction(),
-        chapters=chapters,
-        schemas_url=SCHEMAS,
-    )
-    pages[SCHEMAS] = _draw("schemas.html", url=SCHEMAS, title="Schemas", kinds=kinds)
-    for chapter in chapters:
-        pages[chapter.url] = _draw("chapter.html", url=chapter.url, title=chapter.name, chapter=chapter)
-    return pages
+def _addresses() -> frozenset[str]:
+    """Where there are pages. Nothing is kept of any other address."""
+    return frozenset({*_library().pages, REFERENCE, SCHEMAS, *map(chapter_url, _reference().tags())})
+
+
+@cache
+def _page(url: str) -> bytes:
+    """The page at one of the addresses."""
+    if url in _library().pages:
+        page = _library().pages[url]
+        return _draw("page.html", url=url, title=page.rendered.title, page=page)
+    if url == REFERENCE:
+        values = {"introduction": _reference().introduction(), "chapters": _chapters(), "schemas_url": SCHEMAS}
+        return _draw("reference.html", url=url, title="Reference", **values)
+    if url == SCHEMAS:
+        return _draw("schemas.html", url=url, title="Schemas", kinds=_reference().kinds())
+    (chapter,) = (chapter for chapter in _chapters() if chapter.url == url)
+    return _draw("chapter.html", url=url, title=chapter.name, chapter=chapter)
+
+
+@cache
+def _library() -> Library:
+    return shipped()
+
+
+@cache
+def _reference() -> Reference:
+    return Reference(document())
+
+
+@cache
+def _chapters() -> tuple[Chapter, ...]:
+    return _reference().chapters()
 
 
 @cache
@@ -98,9 +111,9 @@ def _style() -> bytes:
 def _navigation() -> Sequence[Group]:
     written = [
         Group(section.name, tuple(Entry(page.url, page.name) for page in section.pages))
-        for section in shipped().sections
+        for section in _library().sections
     ]
-    chapters = tuple(Entry(chapter.url, chapter.name) for chapter in Reference(document()).chapters())
+    chapters = [Entry(chapter_url(tag), tag) for tag in _reference().tags()]
     return [*written, Group("Reference", (Entry(REFERENCE, "Every operation"), *chapters, Entry(SCHEMAS, "Schemas")))]
 
 
