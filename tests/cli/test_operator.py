@@ -181,7 +181,7 @@ def test_a_secret_and_an_api_key_are_rotated_and_the_old_ones_end_within_15_seco
 def test_a_route_takes_messages_to_its_carrier_at_once(operator: Operator) -> None:
     operator.run("carrier", "add", "second", "--driver", "simulator")
     printed = operator.run("route", "add", "--carrier", "second", "--prefix", "+4477009007", "--account", "demo")
-    assert printed == "route 4477009007 → second\n"
+    assert printed == "route 2: 4477009007 → second\n"
     demo = operator.http.basic("demo", "demo secret")
     for key, recipient in (("routed", "+447700900701"), ("unrouted", "+447700900801")):
         assert demo.create(key, recipient).status == 201
@@ -340,8 +340,8 @@ REFUSALS = [
     RefusalCase(
         "numbers of accounts that there are not, each by its name",
         IMPORT,
-        ("no account no", "no account nor"),
-        {"numbers.csv": b"value,account\n12025550199,mine\n12025550198,no\n12025550197,nor\n"},
+        ("line 5: '12' is not", "no account no", "no account nor"),
+        {"numbers.csv": b"value,account\n12025550199,mine\n12025550198,no\n12025550197,nor\n12,mine\n"},
     ),
     RefusalCase("numbers of no account", IMPORT, ("line 2: no account",), {"numbers.csv": b"value\n12025550199\n"}),
     RefusalCase(
@@ -366,6 +366,17 @@ REFUSALS = [
         "settings that the driver has not", ("carrier", "add", "x", "--driver", "simulator", "speed=9"), ("speed",)
     ),
     RefusalCase("a route to no carrier", ("route", "add", "--carrier", "no"), ("no carrier no",)),
+    RefusalCase("ways of what has no digits", ("route", "test", "nobody"), ("nobody is no number",)),
+    RefusalCase(
+        "a keyword with faults of every kind, and of nobody's",
+        ("keyword", "add", "stop", "--means", "nothing", "--reply", "x", "--account", "no"),
+        ("stop always asks to stop", "has no reply", "no account no"),
+    ),
+    RefusalCase(
+        "a webhook with faults of every kind, and of nobody's",
+        ("webhook", "add", "ftp://x.example/", "--events", "message.lost", "--account", "no"),
+        ("https://", "there is no message.lost; there are message.queued", "no account no"),
+    ),
     RefusalCase("a prefix of letters", ("route", "add", "--carrier", "simulator", "--prefix", "44x"), ("15 digits",)),
     RefusalCase("an opt-out of nobody's", ("optout", "add", STRANGER, "--account", "no"), ("no account no",)),
     RefusalCase("a dump that is cut in a row", PLIVO, ("line 170: 2 values",), {"dump.sql": DUMP.read_bytes()[:3300]}),

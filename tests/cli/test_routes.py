@@ -23,7 +23,7 @@ def desk(tmp_path: Path, sqlite_template: Path) -> Desk:
 
 def test_routes_are_added_listed_shown_and_tested(desk: Desk) -> None:
     assert desk.run("route", "add", "--carrier", "north", "--cost", "0.0075", "--currency", "EUR") == (
-        "route all → north\n"
+        "route 1: all → north\n"
     )
     desk.run("number", "add", OURS, "--account", "demo")
     special = ("--prefix", "+44", "--account", "demo", "--sender", "1 202 555-0101", "--weight", "3", "--cost", "1")
@@ -109,6 +109,8 @@ def test_pools_are_made_filled_shown_and_removed(desk: Desk) -> None:
         {"sender": OURS, "kind": "number", "recipients": 0, "owned": True},
         {"sender": "MyCorp", "kind": "sender ID", "recipients": 0, "owned": True},
     ]
+    both = desk.run("pool", "remove", "support", "MyCorp", "Else", "--account", "demo", status=1)
+    assert "has no Else\n" in both
     assert "support: MyCorp removed" in desk.run("pool", "remove", "support", "MyCorp", "--account", "demo")
     assert "has no MyCorp" in desk.run("pool", "remove", "support", "MyCorp", "--account", "demo", status=1)
     desk.run("pool", "remove", "support", "--account", "demo")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from datetime import datetime
@@ -171,7 +172,7 @@ def show_carrier(name: str, as_json: bool, data: Path | None) -> None:
     if routes:
         print_routes(routes, accounts)
     else:
-        click.echo("no route leads to it: `longcode route add --carrier NAME`")
+        click.echo(f"no route leads to it: `longcode route add --carrier {shlex.quote(standing.row.name)}`")
     print_links(standing, now)
 
 

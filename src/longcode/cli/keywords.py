@@ -9,7 +9,7 @@ import click
 
 from longcode.bootstrap import Product
 from longcode.cli.listing import Listing
-from longcode.cli.product import account_option, json_option, with_product
+from longcode.cli.product import account_option, json_option, owner_of, with_product
 from longcode.cli.session import data_option
 from longcode.domain.account import Account
 from longcode.domain.phone import canonical
@@ -79,11 +79,9 @@ def add_keyword(
     """Let WORD mean something, or something else. Case, accents, spaces and punctuation make no difference."""
     folded, meant = fold(word), MEANINGS[meaning]
     faults = keyword_faults(word, meant, reply=reply, language=language)
-    if faults:
-        raise ConfigurationError(faults)
 
     async def add(product: Product) -> None:
-        owner = await product.accounts.by_name(account_name)
+        owner = await owner_of(product, account_name, faults)
         await product.words.set_keyword(
             Keyword(
                 account_id=owner.id,

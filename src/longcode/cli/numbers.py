@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -58,13 +59,9 @@ def list_numbers(account_name: str, as_json: bool, data: Path | None) -> None:
     async def read(product: Product) -> None:
         owner = await product.accounts.by_name(account_name)
         async for page in pages(partial(product.numbers.page, owner.id), lambda one: one.id, 0):
-            listing.add([(one.id, one.value, one.assigned if as_json else _yes(one.assigned)) for one in page])
+            listing.add([(one.id, one.value, one.assigned) for one in page])
 
     with_product(data, read)
-
-
-def _yes(fact: bool) -> str:
-    return "yes" if fact else "no"
 
 
 @number.command("release")
@@ -92,11 +89,11 @@ def release_number(value: str, account_name: str, data: Path | None) -> None:
 @data_option
 def import_numbers(file: TextIO, account_name: str | None, as_json: bool, data: Path | None) -> None:
     """Assign the numbers of a CSV file: a column `value`, and `account` where --account is not given."""
-    rows = _read_numbers(file, account_name)
+    rows, faults = _read_numbers(file, account_name)
 
     async def bring(product: Product) -> tuple[int, int, list[str]]:
         named = set() if account_name is None else {account_name}
-        ids = await _account_ids(product, named.union(name for _, name in rows))
+        ids = await _account_ids(product, named.union(name for _, name in rows), faults)
         added, conflicts = 0, []
         with progress_bar("numbers", len(rows)) as advance:
             for value, name in rows:
@@ -115,9 +112,9 @@ def import_numbers(file: TextIO, account_name: str | None, as_json: bool, data: 
     _tell_conflicts(conflicts)
 
 
-async def _account_ids(product: Product, names: set[str]) -> dict[str, int]:
-    """Each account's id by its name. Raises ConfigurationError with all names that there are not."""
-    ids, faults = {}, []
+async def _account_ids(product: Product, names: set[str], faults: Sequence[str]) -> dict[str, int]:
+    """Each account's id by its name. Raises ConfigurationError with these faults and all names that there are not."""
+    ids, faults = {}, list(faults)
     for name in sorted(names):
         try:
             ids[name] = (await product.accounts.by_name(name)).id
@@ -128,15 +125,15 @@ async def _account_ids(product: Product, names: set[str]) -> dict[str, int]:
     return ids
 
 
-def _read_numbers(file: TextIO, account_name: str | None) -> list[tuple[str, str]]:
-    """(value, account name) of each row; all faults together, so that a faulty file changes nothing."""
+def _read_numbers(file: TextIO, account_name: str | None) -> tuple[list[tuple[str, str]], list[str]]:
+    """(value, account name) of each row that names an account, and the faults of all rows."""
     try:
         return _parse_numbers(file, account_name)
     except (UnicodeDecodeError, csv.Error) as error:
         raise ConfigurationError([f"the file is not CSV in UTF-8: {error}"]) from error
 
 
-def _parse_numbers(file: TextIO, account_name: str | None) -> list[tuple[str, str]]:
+def _parse_numbers(file: TextIO, account_name: str | None) -> tuple[list[tuple[str, str]], list[str]]:
     reader = csv.DictReader(file)
     if reader.fieldnames is None or "value" not in reader.fieldnames:
         raise ConfigurationError(["the file has no column `value`"])
@@ -151,9 +148,7 @@ def _parse_numbers(file: TextIO, account_name: str | None) -> list[tuple[str, st
             faults.append(f"line {reader.line_num}: no account")
         else:
             rows.append((value, name))
-    if faults:
-        raise ConfigurationError(faults)
-    return rows
+    return rows, faults
 
 
 def _check_number(value: str) -> None:

@@ -11,7 +11,7 @@ from longcode.bootstrap import Product
 from longcode.cli.listing import Listing, pages
 from longcode.cli.product import account_option, json_option, with_product
 from longcode.cli.session import data_option
-from longcode.errors import ConfigurationError, NotFound
+from longcode.errors import ConfigurationError
 
 NAME_CHARACTERS = 64
 
@@ -66,8 +66,8 @@ def remove_senders(name: str, senders: tuple[str, ...], account_name: str, data:
         owner = await product.accounts.by_name(account_name)
         if not senders:
             await product.pool_store.remove(owner.id, name)
-        elif not await product.pool_store.drop(owner.id, name, senders):
-            raise NotFound(f"pool {name} has no {' and no '.join(senders)}")
+        else:
+            await product.pool_store.drop(owner.id, name, senders)
 
     with_product(data, remove)
     click.echo(f"pool {name}: {', '.join(senders)} removed" if senders else f"pool {name} removed")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -12,6 +12,8 @@ from longcode import log
 from longcode.bootstrap import Product
 from longcode.cli.embedded import settings_with
 from longcode.cli.session import opened, run
+from longcode.domain.account import Account
+from longcode.errors import ConfigurationError, NotFound
 
 T = TypeVar("T")
 
@@ -33,3 +35,14 @@ def with_product(data: Path | None, act: Callable[[Product], Awaitable[T]]) -> T
             return await act(product)
 
     return run(inner())
+
+
+async def owner_of(product: Product, account_name: str, faults: Sequence[str]) -> Account:
+    """The account of a name. Raises ConfigurationError with these faults, and that there is no such account."""
+    try:
+        owner = await product.accounts.by_name(account_name)
+    except NotFound as error:
+        raise ConfigurationError([*faults, str(error)]) from error
+    if faults:
+        raise ConfigurationError(list(faults))
+    return owner

@@ -94,8 +94,8 @@ def add_route(
             currency=currency_of(draft, catalog),
         )
 
-    with_product(data, add)
-    click.echo(f"route {digits_of(prefix) or ALL} → {carrier_name}")
+    route_id = with_product(data, add)
+    click.echo(f"route {route_id}: {digits_of(prefix) or ALL} → {carrier_name}")
 
 
 @route.command("list")
@@ -151,6 +151,9 @@ def show_route(route_id: int, as_json: bool, data: Path | None) -> None:
 @data_option
 def explain_routes(number: str, account_name: str | None, sender: str, as_json: bool, data: Path | None) -> None:
     """Tell which carriers a message to NUMBER would be tried with, in which order, and why. Nothing is sent."""
+
+    if not digits_of(number):
+        raise ConfigurationError([f"{number} is no number: it has no digits"])
 
     async def read(product: Product) -> list[dict[str, object]]:
         account_id = ANYBODY if account_name is None else (await product.accounts.by_name(account_name)).id

@@ -34,8 +34,19 @@ COLORED = frozenset({"status", "state"})
 
 def clean(value: object) -> str:
     """A value as it may be shown: what others typed must not steer a terminal or make columns of its own."""
-    text = NOTHING if value is None or value == "" else str(value)
+    text = _text(value) or NOTHING
     return "".join(char if char.isprintable() else "\ufffd" for char in text)
+
+
+def _text(value: object) -> str:
+    match value:
+        case None:
+            return ""
+        case bool():
+            return "yes" if value else "no"
+        case list() | tuple():
+            return ", ".join(map(str, value))
+    return str(value)
 
 
 def echo_json(record: Mapping[str, object]) -> None:

@@ -14,7 +14,7 @@ import click
 
 from longcode.bootstrap import Product
 from longcode.cli.listing import Listing, pages
-from longcode.cli.product import account_option, json_option, limit_option, with_product
+from longcode.cli.product import account_option, json_option, limit_option, owner_of, with_product
 from longcode.cli.session import data_option
 from longcode.cli.tables import Table, echo_json, show_fields
 from longcode.domain.clock import mint_id, utc_now
@@ -33,6 +33,7 @@ T = TypeVar("T")
 KEEP_HOURS = 24
 PAGE = 500
 DISABLED = "by the operator"
+SUCH_AS = "such as 2026-11-22T10:00:00Z"
 
 endpoint_argument = click.argument("endpoint_id", metavar="ID", type=int)
 
@@ -55,12 +56,10 @@ def add_endpoint(
     """Send an account's events to URL from now on. Its secret is printed this once."""
     types, faults = _types(events)
     faults = target.faults(url, allow_private=allow_private) + faults
-    if faults:
-        raise ConfigurationError(faults)
     secret = new_secret()
 
     async def add(product: Product) -> int:
-        owner = await product.accounts.by_name(account_name)
+        owner = await owner_of(product, account_name, faults)
         sealed = Vault.open(product.settings).seal(secret)
         return await product.webhooks.add(owner.id, url, types, secret=sealed, allow_private=allow_private)
 
@@ -105,7 +104,7 @@ def show_endpoint(endpoint_id: int, as_json: bool, data: Path | None) -> None:
     if as_json:
         echo_json({"id": endpoint.id, **fields})
         return
-    show_fields(f"webhook {endpoint.id}", {**fields, "events": ", ".join(endpoint.types)})
+    show_fields(f"webhook {endpoint.id}", fields)
 
 
 @webhook.command("remove")
@@ -249,9 +248,11 @@ def _what(event: str | None, since: str | None, until: str | None) -> tuple[UUID
     if event is not None:
         event_id = _read(partial(UUID, event.removeprefix("evt_")), f"--event: {event} is no event's id", faults)
     if since is not None:
-        begin = _read(partial(parse_instant, since, field="since"), f"--since: {since} is no time", faults)
+        begin = _read(partial(parse_instant, since, field="since"), f"--since: {since} is no time {SUCH_AS}", faults)
     if until is not None:
-        end = _read(partial(parse_instant, until, field="until"), f"--until: {until} is no time", faults) or end
+        end = (
+            _read(partial(parse_instant, until, field="until"), f"--until: {until} is no time {SUCH_AS}", faults) or end
+        )
     if begin is not None and begin >= end:
         faults.append("the period ends before it begins")
     if faults:
@@ -272,7 +273,8 @@ def _types(events: str | None) -> tuple[tuple[EventType, ...], list[str]]:
     if events is None:
         return tuple(EventType), []
     names = {name.strip() for name in events.split(",")} - {""}
-    faults = [f"--events: there is no {name}" for name in sorted(names - set(EventType))]
+    known = ", ".join(EventType)
+    faults = [f"--events: there is no {name}; there are {known}" for name in sorted(names - set(EventType))]
     if not names:
         faults.append("--events: name at least one")
     return tuple(type_ for type_ in EventType if type_ in names), faults

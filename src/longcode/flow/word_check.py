@@ -72,5 +72,5 @@ def _word_faults(word: str, meaning: Meaning) -> list[str]:
     if not 1 <= len(folded) <= LONGEST_WORD:
         faults.append(f"{word!r} is no word: 1 to {LONGEST_WORD} letters and digits")
     if STANDARD.get(folded) in OPT_OUTS and meaning not in OPT_OUTS:
-        faults.append(f"{folded} always asks to stop: it may mean stop or stop_all")
+        faults.append(f"{folded} always asks to stop, from one number or from all: it may mean nothing else")
     return faults

@@ -112,9 +112,17 @@ class PoolStore:
             return added
 
     async def drop(self, account_id: int, name: str, values: Sequence[str]) -> int:
-        """Remove senders; how many were there. Their recipients get another one with their next message."""
+        """Remove senders; how many. Their recipients get another one with their next message.
+
+        Raises NotFound where one of them is not there; then nothing is changed.
+        """
         async with self._database.write() as connection:
             pool_id = await _pool_id(connection, account_id, name)
+            found = await connection.execute(select(_member.sender).where(_member.pool_id == pool_id))
+            there = set(found.scalars())
+            absent = [value for value in values if canonical(value) not in there]
+            if absent:
+                raise NotFound(f"pool {name} has no {' and no '.join(absent)}")
             gone = await connection.execute(
                 delete(schema.pool_sender).where(
                     _member.pool_id == pool_id, _member.sender.in_([canonical(value) for value in values])
