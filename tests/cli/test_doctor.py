@@ -58,6 +58,11 @@ ROUTE = (
     "UPDATE catalog_version SET version = version + 1",
 )
 PAUSE = ("UPDATE carrier SET paused = 1 WHERE name = 'north'",)
+OPEN = (
+    "INSERT INTO carrier_circuit (carrier_id, cause, opened_at, until, openings)"
+    " SELECT id, 'system_error', 1795000000000000, 1795000000000000, 2 FROM carrier WHERE name = 'north'"
+)
+RESEALED = "UPDATE carrier SET settings = json_set(settings, '$.password', 'sealed:00') WHERE name = 'north'"
 UNBOUND = (("transceiver 1", LinkState.WAITING.value),)
 CASES = [
     DoctorCase("a carrier that nobody uses", ""),
@@ -81,6 +86,19 @@ CASES = [
         ROUTE,
         Said((("receiver 1", LinkState.BOUND.value), ("transmitter 1", LinkState.WAITING.value))),
     ),
+    DoctorCase(
+        "it was left alone because it faulted",
+        "✗ carrier north: is left alone: open since 20",
+        (*ROUTE, OPEN),
+        Said((("transceiver 1", LinkState.BOUND.value),)),
+    ),
+    DoctorCase(
+        "its secrets were sealed with another key",
+        "✗ carrier north: LONGCODE_SECRET_KEY_FILE: ",
+        (*ROUTE, RESEALED),
+        Said((("transceiver 1", LinkState.BOUND.value),)),
+    ),
+    DoctorCase("no route at all", "✗ no route leads to a carrier", ("DELETE FROM route",)),
     DoctorCase("paused with nothing to send", "", (*ROUTE, *PAUSE)),
     DoctorCase(
         "paused with something to send",

@@ -88,6 +88,24 @@ async def test_silence_opens_it_only_after_a_while(ways: Ways, clock: HandClock)
     assert found.cause == UNANSWERED
 
 
+async def test_credentials_that_count_no_more_open_it_at_once(ways: Ways) -> None:
+    await ways.settle(ways.first, circuit_faults="100")
+    await answered(ways, Accepted("a"), Deferred(60, "not_authenticated"))
+    found = await circuit(ways)
+    assert found is not None
+    assert found.cause == "not_authenticated"
+    await ways.settle(ways.first, circuit_faults="0")
+    await answered(ways, Deferred(60, "not_authenticated"))
+    assert await circuit(ways) is None
+
+
+async def test_other_settings_close_it(ways: Ways) -> None:
+    await answered(ways, FAULT, FAULT)
+    assert await circuit(ways) is not None
+    await ways.settle(ways.first, circuit_faults="3")
+    assert await circuit(ways) is None
+
+
 async def test_new_messages_take_another_way_and_what_waits_and_is_due_too(ways: Ways, clock: HandClock) -> None:
     await ways.desk.send(due_at=clock.now + timedelta(hours=1))
     await answered(ways, FAULT, FAULT)

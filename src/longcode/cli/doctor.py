@@ -12,16 +12,20 @@ import click
 
 from longcode import log
 from longcode.bootstrap import Product, running
-from longcode.carriers.registry import SMPP
+from longcode.carriers import policy
+from longcode.carriers.registry import KINDS, SMPP
 from longcode.carriers.smpp_link import Kind, LinkState
 from longcode.cli.embedded import is_embedded, settings_with
 from longcode.cli.session import check_schema, data_option, run
 from longcode.cli.standing import Standing, counted, read_standing, tell_circuit
 from longcode.domain.timestamps import format_milli
-from longcode.errors import LongcodeError, NotFound
+from longcode.errors import ConfigurationError, LongcodeError, NotFound
 from longcode.flow.catalog import Catalog
+from longcode.flow.health import NOT_CONNECTED
 from longcode.settings import Settings
 from longcode.store.carrier_status import CarrierStatusStore
+from longcode.store.catalog import CarrierRow
+from longcode.vault import unsealed
 
 # The simulator turns nothing away for long, so what is due for longer has nobody to send it.
 UNSERVED_AFTER = timedelta(seconds=60)
@@ -134,13 +138,25 @@ async def _carrier_faults(product: Product) -> list[str]:
     now = product.clock()
     faults = []
     for row in catalog.carriers.values():
-        standing = await read_standing(product, row)
-        fault = _fault(standing, now, routed=_is_routed(catalog, row.id), serving=serving)
+        standing, routed = await read_standing(product, row), _is_routed(catalog, row.id)
+        fault = _fault(standing, now, routed=routed, serving=serving)
+        if routed or standing.depth.waiting:
+            faults += [f"carrier {row.name}: {one}" for one in _settings_faults(row, product.settings)]
         if fault is not None:
             faults.append(f"carrier {row.name}: {fault}")
-        if standing.circuit is not None:
-            faults.append(f"carrier {row.name} is left alone: {tell_circuit(standing.circuit, now)}")
     return faults
+
+
+def _settings_faults(row: CarrierRow, settings: Settings) -> list[str]:
+    """Why no process could open a carrier: what is wrong with its settings, or with the key of its secrets."""
+    if row.driver not in KINDS:
+        return [f"there is no driver {row.driver}"]
+    own, _ = policy.split(row.settings)
+    try:
+        KINDS[row.driver].check(unsealed(own, settings))
+    except ConfigurationError as error:
+        return error.faults
+    return []
 
 
 def _is_routed(catalog: Catalog, carrier_id: int) -> bool:
@@ -154,6 +170,8 @@ def _fault(standing: Standing, now: datetime, *, routed: bool, serving: Serving)
         return f"is paused while {standing.waiting} wait for it; `longcode carrier resume`" if waiting else None
     if not routed and not waiting:
         return None
+    if standing.circuit is not None and standing.circuit.cause != NOT_CONNECTED:
+        return f"is left alone: {tell_circuit(standing.circuit, now)}"
     if row.driver == SMPP:
         return _bind_fault(standing, now, serving)
     oldest = standing.depth.oldest_due_at

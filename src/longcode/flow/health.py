@@ -15,7 +15,7 @@ from enum import Enum
 from typing import Final
 
 from longcode import log
-from longcode.carriers.policy import BUSY, Policy
+from longcode.carriers.policy import BUSY, HOPELESS, Policy
 from longcode.domain.clock import Clock
 from longcode.errors import Unavailable
 from longcode.flow import conclusion
@@ -159,11 +159,12 @@ class Watch:
         """Learn from answers that are on record. What cannot be told to the others now is told with the next."""
         policy, circuit = self._health.policy(self._carrier_id), self._health.circuit(self._carrier_id)
         verdicts = [(self._verdict(outcome, policy, tried=circuit is not None), outcome) for outcome in outcomes]
-        for verdict, _ in verdicts:
+        for verdict, outcome in verdicts:
             if verdict is Verdict.WORKS:
                 self._faults, self._silent_since = 0, None
             elif verdict is Verdict.FAULT:
-                self._faults += 1
+                # What is hopeless for one is hopeless for the next.
+                self._faults = max(self._faults + 1, policy.circuit_faults if outcome.code in HOPELESS else 0)
         faults = [outcome.code or UNANSWERED for verdict, outcome in verdicts if verdict is Verdict.FAULT]
         with contextlib.suppress(Unavailable):
             if circuit is not None and not self._faults and any(verdict is Verdict.WORKS for verdict, _ in verdicts):

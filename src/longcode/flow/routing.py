@@ -44,6 +44,9 @@ class RouteTable:
         """All of them, in the order in which they are tried."""
         return iter(self._ordered)
 
+    def __len__(self) -> int:
+        return len(self._ordered)
+
     def fitting(self, parcel: Parcel) -> Iterator[RouteRow]:
         """The routes that a message may take, the first one first."""
         digits = digits_of(parcel.recipient)

@@ -145,6 +145,7 @@ class CatalogStore:
     async def change_settings(self, carrier: str, change: Callable[[CarrierRow], dict[str, Any]]) -> bool:
         """Give a carrier the settings that `change` makes of it; False where they stay as they are.
 
+        Its circuit is closed: why it opened may be just what was changed.
         Raises NotFound, and what `change` raises; then nothing is changed.
         """
         table = schema.carrier
@@ -154,6 +155,8 @@ class CatalogStore:
             if settings == row.settings:
                 return False
             await connection.execute(update(table).where(table.c.id == row.id).values(settings=settings))
+            circuit = schema.carrier_circuit
+            await connection.execute(delete(circuit).where(circuit.c.carrier_id == row.id))
             await bump_version(connection)
         return True
 
