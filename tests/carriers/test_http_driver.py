@@ -163,6 +163,9 @@ RETRIES = [
     RetryCase("more digits than a number has", "9" * 400, LONGEST_RETRY_SECONDS, LONGEST_RETRY_SECONDS),
     RetryCase("an instant", "{in_600_seconds}", 598, 601),
     RetryCase("an instant that is over", "Sun, 06 Nov 1994 08:49:37 GMT", 0.1, 0.1),
+    RetryCase("an instant without a zone", "Sun Nov  6 08:49:37 1994", 0.1, 0.1),
+    RetryCase("an instant of no calendar", "Sun, 06 Nov 19940000000000000000 08:49:37 GMT", 1, 1),
+    RetryCase("an instant with the zone of another planet", "Sun, 06 Nov 1994 08:49:37 +99999999999999", 1, 1),
     RetryCase("neither", "soon", 1, 1),
 ]
 

@@ -122,6 +122,12 @@ FAILURES = [
     ),
     Failure("garbage", (b"hello?\r\n\r\n", True), None, "the answer is no HTTP"),
     Failure("closes", (b"", True), None, "the connection ended before the answer"),
+    Failure(
+        "a wish of a year that no calendar has",
+        answer(503, "Retry-After: Sun, 22 Nov 20260000000000000000 10:00:00 GMT"),
+        503,
+        "it answered 503",
+    ),
     Failure("half a head", (b"HTTP/1.1 200", True), None, "the connection ended before the answer"),
 ]
 

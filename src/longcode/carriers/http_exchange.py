@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import ssl as tls
 from dataclasses import dataclass
-from datetime import UTC
-from email.utils import parsedate_to_datetime
 from types import SimpleNamespace
 from typing import Final
 
@@ -19,6 +17,7 @@ from longcode.carriers.check import CONNECT_SECONDS, why_unconnected
 from longcode.carriers.http_port import HttpReply, HttpRequest, HttpTerms
 from longcode.carriers.port import Deferred, Unconfirmed
 from longcode.domain.clock import Clock
+from longcode.domain.timestamps import parse_http_date
 
 BODY_LIMIT_BYTES: Final = 64 * 1024
 NOT_CONNECTED_SECONDS: Final = 2.0
@@ -115,10 +114,9 @@ class Exchange:
             seconds = float(asked[:9])
         else:
             try:
-                date = parsedate_to_datetime(asked)
+                seconds = (parse_http_date(asked) - self._clock()).total_seconds()
             except ValueError:
                 return None
-            seconds = ((date if date.tzinfo else date.replace(tzinfo=UTC)) - self._clock()).total_seconds()
         return min(max(seconds, SHORTEST_RETRY_SECONDS), LONGEST_RETRY_SECONDS)
 
 

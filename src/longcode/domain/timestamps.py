@@ -6,6 +6,7 @@ import math
 import re
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import ROUND_FLOOR, Decimal
+from email.utils import parsedate_to_datetime
 from typing import Final
 
 from longcode.errors import InvalidField
@@ -77,6 +78,18 @@ def parse_unix_seconds(value: object, *, field: str) -> int:
     if not 0 <= seconds < 2**63:
         raise InvalidField(field)
     return seconds
+
+
+def parse_http_date(text: str) -> datetime:
+    """The instant, aware and in UTC, that a header's date names; one without a zone is in UTC.
+
+    Source: RFC 9110 §5.6.7. Raises ValueError for anything else, and for years outside 1 to 9999.
+    """
+    try:
+        moment = parsedate_to_datetime(text)
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except OverflowError as cause:
+        raise ValueError(f"not a date: {text[:40]!r}") from cause
 
 
 def _from_text(text: str, field: str) -> datetime:

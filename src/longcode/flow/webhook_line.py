@@ -11,7 +11,6 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
-from email.utils import parsedate_to_datetime
 from typing import Final
 from uuid import UUID
 
@@ -20,6 +19,7 @@ import msgspec
 from longcode import __version__
 from longcode.domain.events import Event
 from longcode.domain.public import CutMessage, PublicEvent, PublicMessage, public_event
+from longcode.domain.timestamps import parse_http_date
 from longcode.store.webhook_queue import Due
 from longcode.store.webhooks import Endpoint
 from longcode.webhooks.client import Answer
@@ -175,12 +175,9 @@ def wish_of(answer: Answer, now: datetime) -> timedelta:
     if text.isascii() and text.isdigit():
         return min(timedelta(seconds=int(text[:9])), LONGEST_WISH)
     try:
-        moment = parsedate_to_datetime(text)
+        return min(max(parse_http_date(text) - now, timedelta()), LONGEST_WISH)
     except ValueError:
         return timedelta()
-    if moment.tzinfo is None:
-        return timedelta()
-    return min(max(moment - now, timedelta()), LONGEST_WISH)
 
 
 def again_after(tries: int, wish: timedelta, random: Callable[[], float]) -> timedelta | None:
