@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -24,7 +24,7 @@ from longcode.flow.pacing import Paces
 from longcode.flow.receipt import Receipts
 from longcode.store import schema
 from longcode.store.database import Database
-from longcode.store.outbox import Conclusion, OutboxStore
+from longcode.store.outbox import NO_CAPS, Claimed, Conclusion, OutboxStore
 from longcode.store.receipts import ReceiptStore
 from longcode.store.strays import StrayStore
 from tests.flow.world import World, open_world, send
@@ -86,9 +86,19 @@ class OneDriver:
 
 
 class FlakyOutbox(OutboxStore):
-    """The real queue, whose next conclusions are lost."""
+    """The real queue, whose next conclusions are lost. after_claim: what happens, once, behind a claim of something."""
 
     lose = 0
+    after_claim: Callable[[], Awaitable[None]] | None = None
+
+    async def claim(
+        self, carrier_id: int, limit: int, lease: timedelta, at_most: Mapping[int, int] = NO_CAPS
+    ) -> list[Claimed]:
+        claimed = await super().claim(carrier_id, limit, lease, at_most)
+        after, self.after_claim = (self.after_claim, None) if claimed else (None, self.after_claim)
+        if after is not None:
+            await after()
+        return claimed
 
     async def conclude(self, conclusions: Sequence[Conclusion]) -> None:
         if self.lose and any(conclusion.outcomes for conclusion in conclusions):

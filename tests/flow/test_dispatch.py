@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 import pytest
@@ -20,7 +20,7 @@ from longcode.carriers.port import (
     Submission,
     Unconfirmed,
 )
-from longcode.domain.clock import mint_id
+from longcode.domain.clock import mint_id, utc_now
 from longcode.domain.message import Status
 from longcode.encoding.segments import Encoding, Segment, TooManySegments
 from longcode.expiring.port import Pair, Question
@@ -359,6 +359,40 @@ async def test_everything_due_is_sent_in_windows(desk: Desk) -> None:
     assert {submission.message_id for submission in desk.driver.submitted} == set(ids)
     assert len(desk.driver.submitted) == 10
     assert await desk.world.count("outbox") == 0
+
+
+class LateClock:
+    """The time, and so much more."""
+
+    def __init__(self) -> None:
+        self.ahead = timedelta()
+
+    def __call__(self) -> datetime:
+        return utc_now() + self.ahead
+
+
+async def test_a_process_that_stood_still_beyond_its_lease_sends_nothing(database_url: str) -> None:
+    clock = LateClock()
+    async with open_desk(database_url, clock=clock) as desk:
+        message_id = await desk.send()
+        other_driver = ScriptedDriver(desk.world.database)
+        other = Dispatch(desk.dispatch._means, OneDriver(other_driver))
+
+        async def stand_still() -> None:
+            """Meanwhile the lease ends, and somebody else takes the message."""
+            await desk.world.age_queue(LEASE)
+            clock.ahead = LEASE
+            await other.drain(desk.carrier_id)
+            await other.settled()
+
+        desk.outbox.after_claim = stand_still
+        await desk.drain()
+        await other.close()
+        assert [one.message_id for one in other_driver.submitted] == [message_id]
+        assert desk.driver.submitted == []
+        assert await desk.status(message_id) == (Status.SENT, None)
+        assert await desk.kinds() == ["accepted"]
+        assert await desk.world.count("attempt") == 1
 
 
 async def test_two_processes_send_each_message_once(database_url: str, desk: Desk) -> None:

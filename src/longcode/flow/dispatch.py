@@ -34,6 +34,8 @@ from longcode.store.outbox import Claimed, Conclusion, NewAttempt, OutboxStore
 
 DRAIN_SECONDS = 5.0
 LEASE = timedelta(seconds=60)
+# Attempts are begun no later: they are committed before anybody else can claim their messages, or not at all.
+BEGIN = LEASE - timedelta(seconds=20)
 STATE_DOWN_PAUSE = timedelta(seconds=2)
 LEAST_PAUSE = timedelta(seconds=1)
 # Outcomes gather so long, so that one commit holds many.
@@ -61,6 +63,22 @@ class _Flight:
     claimed: Claimed
     submissions: tuple[Submission, ...]
     answers: dict[Submission, Outcome] = field(default_factory=dict)
+
+
+class _Lease:
+    """A claim that is about to be made, and whether it is too old to begin anything.
+
+    By two clocks: one may be set, the other may stand still while the machine does.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._now = asyncio.get_running_loop().time
+        self._claimed_at = clock()
+        self._late_at = self._now() + BEGIN.total_seconds()
+
+    def is_late(self) -> bool:
+        return self._now() >= self._late_at or self._clock() - self._claimed_at >= BEGIN
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,11 +172,12 @@ class Lane:
                 return room.again_seconds
             limit, at_most = self._pacing.limit(capacity.segments), self._pacing.at_most()
             limit = limit if room.most is None else min(limit, room.most)
+            lease = _Lease(self._means.clock)
             claimed = await self._means.outbox.claim(self._carrier_id, limit, LEASE, at_most)
             if not claimed:
                 return self._pacing.next_turn()
             flights = await self._pace(await self._ready(claimed))
-            await self._launch(await self._admit(flights))
+            await self._launch(await self._admit(flights, lease))
         return 0.0
 
     async def settled(self) -> None:
@@ -272,17 +291,20 @@ class Lane:
         await self._means.outbox.conclude(waiting)
         return [flight for flight, turn in zip(flights, turns, strict=True) if turn.go]
 
-    async def _admit(self, flights: Sequence[_Flight]) -> list[_Flight]:
+    async def _admit(self, flights: Sequence[_Flight], lease: _Lease) -> list[_Flight]:
         """Ask STOP again while the attempts are committed; those that may go, with all that goes on record.
 
-        Where STOP could not be asked lately, it is asked first: each try would leave its attempts behind.
+        Where STOP could not be asked lately, it is asked first: each try would leave its attempts behind. Nothing is
+        begun near the end of its lease: this process stood still, and another may have begun it.
         """
-        if not flights:
+        if not flights or self._is_late(flights, lease):
             return []
         if self._stops_down:
             stopped = await self._stopped(flights)
             if stopped is None:
                 await self._means.outbox.conclude([_put_back(flight.claimed, STATE_DOWN_PAUSE) for flight in flights])
+                return []
+            if self._is_late(flights, lease):
                 return []
             await self._begin(flights)
         else:
@@ -301,6 +323,12 @@ class Lane:
         ]
         await self._means.outbox.conclude(unwritten)
         return [] if stopped is None else [flight for flight in flights if flight.claimed.message not in stopped]
+
+    def _is_late(self, flights: Sequence[_Flight], lease: _Lease) -> bool:
+        if not lease.is_late():
+            return False
+        self._log.warning("dispatch stood still; others send what it had claimed", messages=len(flights))
+        return True
 
     async def _stopped(self, flights: Sequence[_Flight]) -> set[Message] | None:
         """Whose recipients said STOP; None where that cannot be asked now."""
