@@ -81,6 +81,14 @@ async def test_without_a_public_address_the_one_that_was_called_counts(api: Api)
     assert elsewhere.status == 403
 
 
+@pytest.mark.parametrize("driver", ["twilio", "plivo"])
+async def test_a_host_that_is_none_signs_nothing(api: Api, driver: str) -> None:
+    called = await carrier(api, driver, dict(MANUALS[driver].settings))
+    for host in ("[", "]", "[::1", "a b", ""):
+        reply = await api.anonymous.call("POST", called.path("status"), body=b"a=b", headers={**FORM, "Host": host})
+        assert reply.status == 403, host
+
+
 async def test_a_slash_at_the_end_and_a_query_are_part_of_what_is_signed(api: Api) -> None:
     north = await carrier(api, "twilio", TWILIO)
     assert (await north.twilio("status/", delivered(), "?attempt=x.y&%C3%A9=1")).status == 200
@@ -149,6 +157,24 @@ REFUSALS = [
     RefusalCase("a HEAD", 405, method="HEAD", body=b"", allow="GET, POST"),
     RefusalCase("a body without an end", 413, body=b"a" * 70_000),
     RefusalCase("a genuine one that says nothing", 400, driver="http", body=b"a=b", query=f"?token={TOKEN}"),
+    RefusalCase(
+        "a sender longer than any",
+        400,
+        "GET",
+        "inbound",
+        "http",
+        b"",
+        query=f"?token={TOKEN}&from={'1' * 129}&to=999&text=Hi",
+    ),
+    RefusalCase(
+        "a recipient longer than any",
+        400,
+        "GET",
+        "inbound",
+        "http",
+        b"",
+        query=f"?token={TOKEN}&from=999&to={'1' * 129}&text=Hi",
+    ),
     RefusalCase("a genuine one that cannot be read", 400, driver="http", body=b'{"id":', query=f"?token={TOKEN}"),
 ]
 

@@ -10,12 +10,13 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
+from urllib.parse import urlsplit
 
 from longcode import log
 from longcode.bootstrap import Product
 from longcode.carriers import policy
-from longcode.carriers.http_port import Callback, CallbackKind, Site, UnsignedCallback, Vendor
-from longcode.carriers.port import CarrierReceipt, TakeReceipts
+from longcode.carriers.http_port import BadCallback, Callback, CallbackKind, Site, UnsignedCallback, Vendor
+from longcode.carriers.port import CarrierReceipt, InboundSms, TakeReceipts
 from longcode.carriers.registry import KINDS
 from longcode.errors import ConfigurationError, LongcodeError, NotFound, Unavailable
 from longcode.store.catalog import CarrierRow
@@ -28,6 +29,8 @@ from longcode.wire.statuses import sentence_of, status_of
 # What the operator changes takes so long.
 KEPT_SECONDS: Final = 1.0
 AT_ONCE: Final = 500
+# No number, short code or name of anybody's is longer; PostgreSQL's indexes end soon after.
+LONGEST_PARTY: Final = 128
 
 _logger = log.get("callbacks")
 
@@ -134,7 +137,7 @@ class Callbacks:
         if kind is CallbackKind.STATUS:
             await self._receiving.take(vendor.receipts(callback))
         else:
-            await self._product.arrivals.take(vendor.inbound(callback))
+            await self._product.arrivals.take(_checked(vendor.inbound(callback)))
         thanks = vendor.thanks(kind)
         headers = ((b"content-type", thanks.content_type.encode("ascii")),) if thanks.content_type else ()
         return Answer(200, thanks.body, headers)
@@ -144,7 +147,7 @@ class Callbacks:
         site = self._site(carrier.row)
         url = site.callback_url(kind, carrier.vendor.terms)
         if not url:
-            url = f"{call.scheme}://{call.header('host') or ''}{site.callback_path(kind)}"
+            url = _called(call, site.callback_path(kind))
         query = call.query_string.decode("utf-8", "replace")
         slash = "/" if call.path.endswith("/") else ""
         return Callback(
@@ -181,6 +184,23 @@ class Callbacks:
         except ConfigurationError as error:
             _logger.error("a carrier's callbacks cannot be read", carrier=row.name, faults=error.faults)
             raise Unavailable("this carrier cannot be served just now") from error
+
+
+def _called(call: Call, path: str) -> str:
+    """The address that was called, by its Host. Raises UnsignedCallback where that makes none."""
+    url = f"{call.scheme}://{call.header('host') or ''}{path}"
+    try:
+        urlsplit(url)
+    except ValueError as error:
+        raise UnsignedCallback("the address that was called is none") from error
+    return url
+
+
+def _checked(messages: Sequence[InboundSms]) -> Sequence[InboundSms]:
+    """Inbound messages that can be stored. Raises BadCallback."""
+    if any(len(party) > LONGEST_PARTY for sms in messages for party in (sms.sender, sms.recipient)):
+        raise BadCallback(f"a sender or recipient has more than {LONGEST_PARTY} characters")
+    return messages
 
 
 def _calls(row: CarrierRow) -> bool:
