@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
+import socket
 from dataclasses import dataclass
+from ipaddress import IPv4Address
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
@@ -10,6 +13,7 @@ from longcode.webhooks.addresses import is_public, literal
 
 URL_CHARACTERS: Final = 2000
 PORTS: Final = {"http": 80, "https": 443}
+_NAME: Final = re.compile(r"[^.]{1,63}(\.[^.]{1,63})*\.?")
 LOCAL_NAMES: Final = ("localhost", ".localhost")
 
 
@@ -47,6 +51,8 @@ def faults(url: str, *, allow_private: bool) -> list[str]:
         found.append("port 0 cannot be connected to")
     if not host:
         found.append("a URL names a host")
+    elif literal(host) is None and not _NAME.fullmatch(host):
+        found.append(f"{host} is no name of a host")
     elif not allow_private and _is_private(host):
         found.append(f"{host} is a private address; only the operator can allow that, with --allow-private")
     return found
@@ -71,8 +77,16 @@ def _path(parts: SplitResult) -> str:
 
 
 def _is_private(host: str) -> bool:
-    spelt = literal(host)
+    spelt = literal(host) or _old_literal(host)
     if spelt is not None:
         return not is_public(spelt)
     name = host.rstrip(".")
     return name == LOCAL_NAMES[0] or name.endswith(LOCAL_NAMES[1])
+
+
+def _old_literal(host: str) -> IPv4Address | None:
+    """The address in a spelling that resolvers still take: `127.1`, `0x7f.0.0.1`, `2130706433`."""
+    try:
+        return IPv4Address(socket.inet_aton(host))
+    except OSError:
+        return None
