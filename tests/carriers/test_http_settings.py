@@ -49,6 +49,11 @@ FAULTS = [
     FaultCase("a header that is ours", {**JSON, f"{HEADER}Host": "x"}, (f"{HEADER}Host",)),
     FaultCase("a header that is none", {**JSON, f"{HEADER}a b": "x"}, (f"{HEADER}a b",)),
     FaultCase("a header with a line's end", {**JSON, f"{HEADER}X": "a\nb"}, (f"{HEADER}X",)),
+    FaultCase(
+        "credentials that a header cannot hold",
+        {**JSON, f"{HEADER}X": "{{username}} {{token}}", "username": "Zoë", "token": "€"},
+        ("username", "token"),
+    ),
     FaultCase("a text in a header", {**JSON, f"{HEADER}X": "{{text}}"}, (f"{HEADER}X",)),
     FaultCase("an expression that is none", {**JSON, "reference": "regex:("}, ("reference",)),
     FaultCase("an expression without a value", {**JSON, "reference": "regex:ID"}, ("reference",)),

@@ -252,6 +252,12 @@ def _unusable(values: Mapping[str, Any], headers: tuple[tuple[str, Template], ..
         for one in value.names
         if one in ("text", "sender")
     ]
+    faults += [
+        f"{one}: {HEADER}{name} takes ASCII alone"
+        for name, value in headers
+        for one in value.names
+        if not str(values.get(one, "")).isascii()
+    ]
     return faults
 
 
