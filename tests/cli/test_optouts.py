@@ -101,6 +101,9 @@ def test_every_faulty_line_of_a_file_is_named_and_none_is_kept(desk: Desk) -> No
             f",,{ANNA},,2999-01-01",
             f",,{ANNA},,,,",
             f",,{'1' * 65},,",
+            f",{'s' * 65},{ANNA},,",
+            f",a\x1bb,{ANNA},a\0b,",
+            f",,{ANNA},,1969-12-31T23:59:59Z",
         ]
     )
     told = desk.run("optout", "import", "-", *DEMO, stdin=file, status=1)
@@ -114,6 +117,10 @@ def test_every_faulty_line_of_a_file_is_named_and_none_is_kept(desk: Desk) -> No
         "line 8: time is in the future: 2999-01-01",
         "line 9: more fields than columns",
         "line 10: '1111",
+        "line 11: 'ssss",
+        "line 12: 'a\\x1bb' is no sender",
+        "line 12: source is printable",
+        "line 13: time is before 1970",
     ):
         assert line in told
     assert "line 2:" not in told
@@ -126,6 +133,7 @@ def test_every_faulty_line_of_a_file_is_named_and_none_is_kept(desk: Desk) -> No
         ("", "no column `recipient`"),
         ("number\n1\n", "no column `recipient`"),
         ("recipient,name\n1,x\n", "unknown column 'name'"),
+        ("recipient,recipient\n1,2\n", "the column 'recipient' twice"),
         ('recipient\n"1\n', "not CSV"),
     ],
 )

@@ -68,8 +68,27 @@ def test_a_route_that_could_never_work_is_told_all_its_faults(desk: Desk) -> Non
     assert "may not send as Else" in desk.run(
         "route", "add", "--carrier", "north", "--account", "demo", "--sender", "Else", status=1
     )
+    faults = desk.run(
+        "route", "add", "--carrier", "north", "--priority", str(2**63), "--weight", "0", "--sender", "a\nb", status=1
+    )
+    assert [fault in faults for fault in ("a priority is from", "a weight is from", "a sender is printable")] == [
+        True
+    ] * 3
     desk.run("route", "add", "--carrier", "north")
     assert "route 1 is the same" in desk.run("route", "add", "--carrier", "north", status=1)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("route", "show", str(2**63)),
+        ("webhook", "show", str(2**63)),
+        ("account", "limits", "demo", "--segments-per-day", str(2**63)),
+    ],
+    ids=lambda command: command[0],
+)
+def test_a_number_that_no_database_holds_is_refused(desk: Desk, command: tuple[str, ...]) -> None:
+    assert "is not in the range" in desk.run(*command, status=2)
 
 
 def test_limits_are_set_one_by_one_shown_and_cleared(desk: Desk) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from longcode.bootstrap import Product
-from longcode.cli.product import account_option, with_product
+from longcode.cli.product import account_option, row_id, with_product
 from longcode.cli.session import data_option
 from longcode.cli.tables import echo_json, show_fields
 from longcode.domain.phone import canonical
@@ -21,7 +21,7 @@ from longcode.store.words import InboundRoute
 @account_option
 @click.option("--mailbox", "login", metavar="LOGIN", help="Put its messages into this login's mailbox too.")
 @click.option("--reply", metavar="TEXT", help="Answer messages that are no keyword; {account} is the account's name.")
-@click.option("--webhook", "webhook_id", type=int, metavar="ID", help="Tell this endpoint alone of its messages.")
+@click.option("--webhook", "webhook_id", type=row_id, metavar="ID", help="Tell this endpoint alone of its messages.")
 @click.option("--clear", is_flag=True, help="Only its conversation, and every endpoint; what is given besides is set.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 @data_option

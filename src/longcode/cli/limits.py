@@ -21,11 +21,12 @@ from longcode.store.limits import AccountLimits, Usage
 
 EVERYWHERE = "everywhere"
 LONGEST_PREFIX = 15
+MOST_SEGMENTS = 10**12
 
 
 @click.command("limits")
 @click.argument("name")
-@click.option("--segments-per-day", type=click.IntRange(0), metavar="N", help="Segments in a day (UTC).")
+@click.option("--segments-per-day", type=click.IntRange(0, MOST_SEGMENTS), metavar="N", help="Segments in a day (UTC).")
 @click.option("--spend-per-day", metavar="AMOUNT", help="What a day's segments may cost by their routes.")
 @click.option("--allow", multiple=True, metavar="PREFIX", help="Only recipients that begin so; may be repeated.")
 @click.option("--clear", is_flag=True, help="Take all limits away first.")

@@ -18,6 +18,8 @@ from longcode.errors import ConfigurationError, NotFound
 T = TypeVar("T")
 
 account_option = click.option("--account", "account_name", required=True, metavar="NAME")
+# What both databases can hold, as `type` of an argument.
+row_id = click.IntRange(1, 2**63 - 1)
 json_option = click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 report_option = click.option("--json", "as_json", is_flag=True, help="What was done as one JSON object.")
 limit_option = click.option(

@@ -10,7 +10,7 @@ from uuid import UUID
 import click
 
 from longcode.bootstrap import Product
-from longcode.cli.product import json_option, with_product
+from longcode.cli.product import json_option, row_id, with_product
 from longcode.cli.session import data_option
 from longcode.cli.tables import Table, echo_json, show_fields
 from longcode.domain.phone import canonical, digits_of
@@ -122,7 +122,7 @@ def list_routes(as_json: bool, data: Path | None) -> None:
 
 
 @route.command("show")
-@click.argument("route_id", metavar="ID", type=int)
+@click.argument("route_id", metavar="ID", type=row_id)
 @json_option
 @data_option
 def show_route(route_id: int, as_json: bool, data: Path | None) -> None:
@@ -171,7 +171,7 @@ def explain_routes(number: str, account_name: str | None, sender: str, as_json: 
 
 
 @route.command("remove")
-@click.argument("route_id", metavar="ID", type=int)
+@click.argument("route_id", metavar="ID", type=row_id)
 @data_option
 def remove_route(route_id: int, data: Path | None) -> None:
     """Remove a route by its id in `route list`. What waits for its carrier already still goes there."""

@@ -14,7 +14,7 @@ import click
 
 from longcode.bootstrap import Product
 from longcode.cli.listing import Listing, pages
-from longcode.cli.product import account_option, json_option, limit_option, owner_of, with_product
+from longcode.cli.product import account_option, json_option, limit_option, owner_of, row_id, with_product
 from longcode.cli.session import data_option
 from longcode.cli.tables import Table, echo_json, show_fields
 from longcode.domain.clock import mint_id, utc_now
@@ -35,7 +35,7 @@ PAGE = 500
 DISABLED = "by the operator"
 SUCH_AS = "such as 2026-11-22T10:00:00Z"
 
-endpoint_argument = click.argument("endpoint_id", metavar="ID", type=int)
+endpoint_argument = click.argument("endpoint_id", metavar="ID", type=row_id)
 
 
 @click.group()

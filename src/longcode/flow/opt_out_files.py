@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterable, Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Final
 
 from longcode.domain.clock import utc_now
@@ -17,6 +17,8 @@ COLUMNS: Final = ("scope", "sender", "recipient", "source", "time")
 NUMBER: Final = "number"
 ACCOUNT: Final = "account"
 LONGEST_SOURCE: Final = 32
+# Nobody has opted out before; and what PostgreSQL keeps of year 1 its driver cannot read in every time zone.
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 Row = tuple[str | None, str, str, datetime]
 
@@ -48,6 +50,9 @@ def read_opt_outs(file: Iterable[str]) -> list[Row]:
         unknown = [name for name in reader.fieldnames if name not in COLUMNS]
         if unknown:
             raise ConfigurationError([f"the file has an unknown column {name!r}" for name in unknown])
+        twice = sorted({name for name in reader.fieldnames if reader.fieldnames.count(name) > 1})
+        if twice:
+            raise ConfigurationError([f"the file has the column {name!r} twice" for name in twice])
         return _parse(reader)
     except (UnicodeDecodeError, csv.Error) as error:
         raise ConfigurationError([f"the file is not CSV in UTF-8: {error}"]) from error
@@ -90,11 +95,23 @@ def _faults(row: dict[str, str | None]) -> Iterator[str]:
         yield "scope number needs a sender"
     elif scope == ACCOUNT and sender:
         yield "scope account has no sender"
-    if len(row.get("source") or "") > LONGEST_SOURCE:
+    if len(sender) > LONGEST_RECIPIENT or not sender.isprintable():
+        yield f"{sender!r} is no sender: 1 to {LONGEST_RECIPIENT} printable characters"
+    source = row.get("source") or ""
+    if len(source) > LONGEST_SOURCE:
         yield f"source has at most {LONGEST_SOURCE} characters"
+    if not source.isprintable():
+        yield f"source is printable, not {source!r}"
+    yield from _time_faults(row.get("time"))
+
+
+def _time_faults(at: str | None) -> Iterator[str]:
     try:
-        at = row.get("time")
-        if at and parse_instant(at, field="time") > utc_now():
-            yield f"time is in the future: {at}"
+        instant = parse_instant(at, field="time") if at else EPOCH
     except InvalidField:
         yield f"time is no instant: {at!r}"
+        return
+    if instant > utc_now():
+        yield f"time is in the future: {at}"
+    elif instant < EPOCH:
+        yield f"time is before 1970: {at}"

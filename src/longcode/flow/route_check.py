@@ -15,6 +15,7 @@ from longcode.flow.catalog import Catalog
 from longcode.store.catalog import RouteRow
 
 LONGEST_PREFIX: Final = 15
+MOST: Final = 1_000_000  # of priorities and weights
 _CURRENCY: Final = re.compile("[A-Z]{3}")
 
 
@@ -64,15 +65,19 @@ def _unusable(draft: RouteDraft, catalog: Catalog) -> Iterator[str]:
         yield f"there is no carrier {draft.carrier}"
     if not re.fullmatch(f"[0-9]{{0,{LONGEST_PREFIX}}}", draft.digits):
         yield f"a prefix is at most {LONGEST_PREFIX} digits"
+    if not -MOST <= draft.priority <= MOST:
+        yield f"a priority is from {-MOST} to {MOST}"
     if draft.sender == "":
         yield "a sender may not be empty"
+    elif draft.sender is not None and not draft.sender.isprintable():
+        yield "a sender is printable"
     elif draft.sender is not None and not draft.owns_sender:
         yield f"the account may not send as {draft.sender}: add the number or the sender ID first"
 
 
 def _costly(draft: RouteDraft, catalog: Catalog) -> Iterator[str]:
-    if draft.weight is not None and not 1 <= draft.weight <= 1_000_000:
-        yield "a weight is from 1 to 1000000"
+    if draft.weight is not None and not 1 <= draft.weight <= MOST:
+        yield f"a weight is from 1 to {MOST}"
     if draft.cost is not None and draft.amount is None:
         yield "cost is an amount such as 0.0075, with at most six decimals"
     if draft.currency is not None and draft.cost is None:
