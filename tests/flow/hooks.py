@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -18,7 +19,7 @@ from longcode.flow.webhooks import WebhookMeans, Webhooks
 from longcode.store import schema
 from longcode.store.webhook_queue import WebhookQueue
 from longcode.store.webhooks import WebhookStore
-from longcode.webhooks.addresses import Resolver
+from longcode.webhooks.addresses import Entry, Resolver
 from longcode.webhooks.client import Client
 from longcode.webhooks.signing import new_secret
 from tests.flow.desk import Desk, open_desk
@@ -95,13 +96,17 @@ class Hooks:
 
 @asynccontextmanager
 async def open_hooks(
-    database_url: str, *, timeout_seconds: float = 30.0, connections: int = 400
+    database_url: str,
+    *,
+    timeout_seconds: float = 30.0,
+    connections: int = 400,
+    ask: Callable[..., Sequence[Entry]] = socket.getaddrinfo,
 ) -> AsyncIterator[Hooks]:
-    """Hooks that nobody subscribed to yet."""
+    """Hooks that nobody subscribed to yet. ask: see Resolver."""
     async with open_desk(database_url) as desk:
         database, kicked = desk.world.database, []
         store, queue = WebhookStore(database, utc_now), WebhookQueue(database, utc_now, mint_id)
-        resolver = Resolver(time.monotonic)
+        resolver = Resolver(time.monotonic, ask)
         webhooks = Webhooks(
             WebhookMeans(
                 endpoints=store,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -17,6 +17,7 @@ from longcode.flow.jobs import WEBHOOKS
 from longcode.flow.webhook_line import BODY_BYTES, DELAYS
 from longcode.store import schema
 from longcode.store.events import News, tell
+from longcode.webhooks.addresses import Entry
 from tests.flow.desk import Desk
 from tests.flow.hooks import CONCURRENCY, Hooks, open_hooks
 from tests.webhooks.endpoint import Endpoint, Reply, Request, answer, listening
@@ -162,6 +163,19 @@ async def test_an_endpoint_that_hangs_is_given_up_for_now_and_comes_again(databa
         await hooks.drain_later(timedelta(seconds=6))
         assert len(endpoint.requests) == 2
         assert len(set(endpoint.ids)) == 1
+
+
+async def test_a_fault_of_ours_is_a_try_that_failed(database_url: str) -> None:
+    def ask(*_: object, **__: object) -> Sequence[Entry]:
+        raise RuntimeError("nobody thought of this")
+
+    async with open_hooks(database_url, ask=ask) as hooks:
+        endpoint_id, _ = await hooks.add("http://hooks.example/", EventType.MESSAGE_QUEUED)
+        await hooks.desk.send()
+        await hooks.drain()
+        assert await hooks.log(endpoint_id) == [(None, "it could not be sent: RuntimeError")]
+        [row] = await hooks.queued()
+        assert (row.tries, row.leased_until) == (1, None)
 
 
 async def test_an_answer_that_comes_late_but_in_time_is_one(hooks: Hooks, endpoint: Endpoint) -> None:

@@ -256,6 +256,10 @@ class Webhooks:
             status, error, wish = answer.status, why_failed(answer), wish_of(answer, now)
         except Unanswered as fault:
             error = str(fault)
+        except Exception as fault:
+            # Not recorded, it would come again with each lease, for ever.
+            self._log.error("a webhook could not be sent", endpoint=endpoint.id, exc_info=fault)
+            error = f"it could not be sent: {type(fault).__name__}"
         pause = None
         if error is None:
             line.answered_well()
