@@ -34,6 +34,12 @@ async def database(database_url: str) -> AsyncIterator[Database]:
         yield database
 
 
+@pytest.fixture(scope="module")
+def untouched() -> bool:
+    """Plans are looked at here."""
+    return True
+
+
 async def test_processes_that_settle_the_same_senders_in_other_orders_count_right(postgres_url: str) -> None:
     clock = HandClock()
     pairs = [Pair(1, f"1202555{n:04}", "12025550190") for n in range(100, 112)]
