@@ -34,7 +34,6 @@ SEQUENCES = "SELECT sequencename, start_value, last_value FROM pg_sequences WHER
 class Template:
     """What a fresh database holds. rows: of the tables that are not empty. sequences: (name, start, last)."""
 
-    structure: list[asyncpg.Record]
     rows: dict[str, list[asyncpg.Record]]
     sequences: list[asyncpg.Record]
 
@@ -51,6 +50,8 @@ class Databases:
     server: PostgresServer
     template: str
     _known: Template | None = None
+    # Of each copy its own: the server may have looked after the template since the last one.
+    _structures: dict[str, list[asyncpg.Record]] = field(default_factory=dict)
     _free: list[str] = field(default_factory=list)
     _serial: Any = field(default_factory=lambda: itertools.count(1))
 
@@ -62,6 +63,7 @@ class Databases:
             self._known = await self._look()
         name = f"test_{next(self._serial)}"
         await self.server.create_database(name, template=self.template)
+        self._structures[name] = await self._structure(name)
         return name
 
     async def give_back(self, name: str) -> None:
@@ -73,14 +75,21 @@ class Databases:
         if fresh:
             self._free.append(name)
         else:
+            del self._structures[name]
             await self.server.drop_database(name)
+
+    async def _structure(self, name: str) -> list[asyncpg.Record]:
+        connection = await asyncpg.connect(self.server.url(name))
+        try:
+            return list(await connection.fetch(STRUCTURE))
+        finally:
+            await connection.close()
 
     async def _look(self) -> Template:
         connection = await asyncpg.connect(self.server.url(self.template))
         try:
             tables = [name for name, pages in await connection.fetch(TABLES) if pages]
             return Template(
-                await connection.fetch(STRUCTURE),
                 {name: await connection.fetch(f'SELECT * FROM "{name}"') for name in tables},
                 await connection.fetch(SEQUENCES),
             )
@@ -91,7 +100,7 @@ class Databases:
         assert self._known is not None, "nothing was taken yet"
         connection = await asyncpg.connect(self.server.url(name))
         try:
-            if await connection.fetchval(OTHERS) or await connection.fetch(STRUCTURE) != self._known.structure:
+            if await connection.fetchval(OTHERS) or await connection.fetch(STRUCTURE) != self._structures[name]:
                 return False
             used = [(table, pages) for table, pages in await connection.fetch(TABLES) if pages]
             if any(pages > PAGES for _, pages in used):
