@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Mapping
 
 import pytest
 
+from longcode.domain.scopes import OPERATOR, SCOPES
 from longcode.flow.identity import OPERATOR_PREFIX, hash_key, new_key
 from tests.api.described import HELLO, Client, client
 from tests.app import Api, open_api
+from tests.web.described import everything
 
 
 async def key_for(api: Api, account_id: int, *scopes: str) -> Mapping[str, str]:
@@ -49,6 +52,22 @@ async def test_wrong_credentials_are_refused_before_anything_is_read(
     reply = await nobody.call(*call, headers=headers, body=b"{" if call[0] == "POST" else None)
     assert (reply.status, reply.json["code"]) == (401, "not_authenticated")
     assert reply.headers["www-authenticate"].startswith("Basic")
+
+
+NATIVE = [found for found in everything() if found.path.startswith("/v1/")]
+
+
+async def test_every_operation_is_guarded(mine: Client) -> None:
+    nobody = Client(mine.api, mine.api.anonymous)
+    all_but = {
+        scope: await key_for(mine.api, mine.account_id, *(one for one in SCOPES if one != scope))
+        for scope in {found.spec["x-scope"] for found in NATIVE}
+    }
+    for found in NATIVE:
+        path, scope = re.sub(r"{\w+}", "1", found.path.removeprefix("/v1")), found.spec["x-scope"]
+        assert (await nobody.call(found.method, path, body=b"")).json["code"] == "not_authenticated", found.id
+        refused = await mine.call(found.method, path, body=b"", headers=all_but[scope])
+        assert refused.json["code"] == ("operator_only" if scope == OPERATOR else "scope_missing"), found.id
 
 
 async def test_a_key_opens_what_its_scopes_say(mine: Client) -> None:

@@ -11,7 +11,7 @@ import msgspec
 from pydantic import ConfigDict, Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
-from longcode.api.fields import Body, Instant, MessageText, Printable, Recipient, Reference, Sender
+from longcode.api.fields import Body, Instant, MessageText, Printable, Recipient, Reference, Sender, Whole
 from longcode.api.problems import invalid
 from longcode.flow.accept import LOWEST_PRIORITY, NORMAL_PRIORITY, VALIDITY
 
@@ -35,10 +35,10 @@ class Draft(Body):
     recipient: Recipient
     text: MessageText
     reference: Annotated[Reference | None, Field(description="Your own name for it; many may have the same.")] = None
-    priority: Annotated[int, Field(ge=0, le=LOWEST_PRIORITY, description="0 goes first.")] = NORMAL_PRIORITY
+    priority: Annotated[Whole, Field(ge=0, le=LOWEST_PRIORITY, description="0 goes first.")] = NORMAL_PRIORITY
     send_at: Annotated[Instant | None, Field(description="Not before then. Default, and in the past: now.")] = None
     validity_seconds: Annotated[
-        int,
+        Whole,
         Field(
             ge=1,
             le=int(MOST_VALIDITY.total_seconds()),

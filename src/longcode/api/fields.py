@@ -6,6 +6,7 @@ import re
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, datetime
+from decimal import Decimal
 from typing import Annotated, Final
 
 from pydantic import (
@@ -26,6 +27,7 @@ from longcode.errors import InvalidField
 from longcode.wire.fields import is_clean
 
 TEXT_LENGTH: Final = 1600
+MOST_WHOLE: Final = 2**53
 _DAY: Final = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _INSTANT: Final = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 # No U+0000: no store and no wire carries it.
@@ -79,6 +81,13 @@ def _instant(value: object) -> datetime:
     raise ValueError("it must be a time with its zone, such as 2026-11-22T10:00:00Z")
 
 
+def _whole(value: object) -> object:
+    """JSON knows one kind of numbers: 5.0 is 5."""
+    if isinstance(value, float | Decimal) and -MOST_WHOLE < value < MOST_WHOLE and value == int(value):
+        return int(value)
+    return value
+
+
 def _day(value: object) -> date:
     if isinstance(value, str) and _DAY.fullmatch(value):
         with suppress(ValueError):
@@ -100,6 +109,7 @@ Instant = Annotated[
     BeforeValidator(_instant),
     WithJsonSchema({"type": "string", "format": "date-time", "examples": ["2026-11-22T10:00:00Z"]}),
 ]
+Whole = Annotated[int, BeforeValidator(_whole)]
 Day = Annotated[
     date, BeforeValidator(_day), WithJsonSchema({"type": "string", "format": "date", "examples": ["2026-11-22"]})
 ]

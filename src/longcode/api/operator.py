@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field
 from longcode.api.caller import Admitted
 from longcode.api.cursors import Page, PageQuery, after_id, encode, page
 from longcode.api.desk import Desk
-from longcode.api.fields import Body, Clean, OneOf, Printable, Sender, chars
+from longcode.api.fields import Body, Clean, OneOf, Printable, Sender, Whole, chars
 from longcode.api.ids import NameInPath, SerialInPath, name_of, serial_of
 from longcode.api.problems import invalid, refuse, told_together
 from longcode.api.routing import Routes
@@ -77,8 +77,8 @@ class NewRoute(Body):
     prefix: Annotated[Annotated[Clean, chars(0, 16)], Field(description="Digits; empty for all recipients.")] = ""
     account: Printable | None = None
     sender: Sender | None = None
-    priority: Annotated[int, Field(ge=-MOST, le=MOST)] = 0
-    weight: int | None = None
+    priority: Annotated[Whole, Field(ge=-MOST, le=MOST)] = 0
+    weight: Whole | None = None
     cost: Annotated[Annotated[Clean, chars(1, 20)] | None, Field(description="Of a segment, such as 0.0075.")] = None
     currency: Annotated[Clean, chars(3, 3)] | None = None
 
@@ -134,7 +134,7 @@ class AccountSecret(BaseModel):
 class Limits(Body):
     """What an account may send at most; null: without a bound. destinations: prefixes; empty: everywhere."""
 
-    segments_per_day: Annotated[int | None, Field(ge=0, le=2**62)] = None
+    segments_per_day: Annotated[Whole | None, Field(ge=0, le=2**62)] = None
     spend_per_day: Annotated[
         Annotated[Clean, chars(1, 20)] | None, Field(description="In the currency of the routes' costs.")
     ] = None

@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field
 from longcode.api.caller import Admitted
 from longcode.api.cursors import Page, PageQuery, after_id, decode, encode, page
 from longcode.api.desk import Desk
-from longcode.api.fields import Body, Clean, Instant, OneOf, chars
+from longcode.api.fields import Body, Clean, Instant, OneOf, Whole, chars
 from longcode.api.ids import SerialInPath, serial_of
 from longcode.api.problems import invalid, refuse
 from longcode.api.routing import Routes
@@ -58,7 +58,7 @@ class EndpointMade(EndpointShown):
 class Rotation(Body):
     """How long the old secret signs too."""
 
-    keep_hours: Annotated[int, Field(ge=0, le=720)] = KEEP_HOURS
+    keep_hours: Annotated[Whole, Field(ge=0, le=720)] = KEEP_HOURS
 
 
 class Rotated(BaseModel):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from functools import partial
@@ -83,12 +84,15 @@ def application(product: Product, *, implicit_anonymous: bool = False) -> ASGIAp
         cors_origins=settings.cors_origins,
     )
     served = endpoints(product, identity)
+    mounted = Mount(PREFIX, native_api(product, identity))
+    # A name in a path may hold the end of a line.
+    mounted.path_regex = re.compile(mounted.path_regex.pattern, re.DOTALL)
     rest = Starlette(
         routes=[
             *health_routes(product),
             *description_routes(),
             *manual_routes(),
-            Mount(PREFIX, native_api(product, identity)),
+            mounted,
         ],
         exception_handlers={404: _not_found(served), HTTPException: _plain_error, 500: _plain_error},
     )
