@@ -89,10 +89,10 @@ def application(product: Product, *, implicit_anonymous: bool = False) -> ASGIAp
     mounted.path_regex = re.compile(mounted.path_regex.pattern, re.DOTALL)
     rest = Starlette(
         routes=[
+            mounted,  # first, because sending goes by it
             *health_routes(product),
             *description_routes(),
             *manual_routes(),
-            mounted,
         ],
         exception_handlers={404: _not_found(served), HTTPException: _plain_error, 500: _plain_error},
     )
