@@ -33,8 +33,15 @@ from tests.services.postgresql import PostgresServer, postgresql
 from tests.services.valkey import ValkeyServer, valkey
 
 
-async def test_postgresql_answers_as_version_18_and_is_durable(postgres_url: str) -> None:
-    connection = await asyncpg.connect(postgres_url)
+@pytest.fixture(scope="module")
+def crashing_postgres() -> Iterator[PostgresServer]:
+    """Not the session's, whose other databases a crash would disturb."""
+    with postgresql() as server:
+        yield server
+
+
+async def test_postgresql_answers_as_version_18_and_is_durable(crashing_postgres: PostgresServer) -> None:
+    connection = await asyncpg.connect(crashing_postgres.url())
     try:
         assert connection.get_server_version().major == 18
         for setting in ("fsync", "synchronous_commit", "full_page_writes"):
@@ -43,13 +50,6 @@ async def test_postgresql_answers_as_version_18_and_is_durable(postgres_url: str
         assert await connection.fetchval("SHOW timezone") == "UTC"
     finally:
         await connection.close()
-
-
-@pytest.fixture(scope="module")
-def crashing_postgres() -> Iterator[PostgresServer]:
-    """Not the session's, whose other databases a crash would disturb."""
-    with postgresql() as server:
-        yield server
 
 
 async def test_postgresql_keeps_what_it_committed_through_a_kill(crashing_postgres: PostgresServer) -> None:
