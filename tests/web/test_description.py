@@ -46,14 +46,21 @@ def test_the_document_is_valid_openapi() -> None:
     assert document()["info"]["version"] == __version__
 
 
-async def test_both_forms_are_the_same_document(api: Api) -> None:
+async def test_all_forms_are_the_same_document(api: Api) -> None:
     as_json = await api.anonymous.call("GET", "/openapi.json")
     assert (as_json.status, as_json.headers["content-type"]) == (200, "application/json")
     assert as_json.json == document()
-    swagger = await api.anonymous.call("GET", "/swagger.yaml")
-    assert (swagger.status, swagger.headers["content-type"]) == (200, "application/yaml")
-    assert yaml.safe_load(swagger.body) == document()
-    assert b"&id001" not in swagger.body
+    in_yaml = await api.anonymous.call("GET", "/openapi.yaml")
+    assert (in_yaml.status, in_yaml.headers["content-type"]) == (200, "application/yaml")
+    assert yaml.safe_load(in_yaml.body) == document()
+    assert b"&id001" not in in_yaml.body
+    assert (await api.anonymous.call("GET", "/swagger.yaml")).body == in_yaml.body
+
+
+def test_schemas_have_names_that_a_reader_knows() -> None:
+    names = set(document()["components"]["schemas"])
+    assert {"Message", "MessageDraft", "MessagePage", "Webhook", "Account", "AccountPage"} <= names
+    assert not [name for name in names if "_" in name or name.endswith("Shown")]
 
 
 def test_the_command_prints_the_same() -> None:
@@ -94,8 +101,8 @@ async def test_a_fault_of_ours_is_500_in_the_described_envelope(api: Api) -> Non
         ("ToldMessage", "uuid", (1, conversations.UUID_LENGTH)),
         ("NumberDraft", "value", (None, MAX_INVENTORY_VALUE_LENGTH)),
         ("NumberDraft", "currency", (1, numbers.MAX_CURRENCY_LENGTH)),
-        ("MessageDraft", "sender_id", (1, messages.SENDER_ID_LENGTH)),
-        ("MessageDraft", "text", (1, messages.TEXT_LENGTH)),
+        ("MessagesDraft", "sender_id", (1, messages.SENDER_ID_LENGTH)),
+        ("MessagesDraft", "text", (1, messages.TEXT_LENGTH)),
         ("Receipt", "provider_reference", (1, messages.REFERENCE_LENGTH)),
         ("Login", "login", mailbox.LOGIN_LENGTHS),
         ("MailboxMessage", "sender", mailbox.LOGIN_LENGTHS),

@@ -172,7 +172,7 @@ async def test_what_stands_nowhere_is_404_in_the_nearest_envelope(
     assert reply.headers["x-request-id"]
 
 
-@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics", "/openapi.json", "/swagger.yaml"])
+@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics", "/openapi.json", "/openapi.yaml", "/swagger.yaml"])
 async def test_what_is_only_read_has_no_other_method(api: Api, path: str) -> None:
     reply = await api.anonymous.call("POST", path)
     assert reply.status == 405

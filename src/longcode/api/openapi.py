@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from longcode.api.caller import ACCOUNT_HEADER
 from longcode.api.problems import CATALOGUE, MEDIA_TYPE
 from longcode.api.routing import BODY_TYPE, ERRORS, FOR_ACCOUNT, LIMIT, SCOPE, TAGGED
+from longcode.api.schema_names import referring, renamed
 from longcode.domain.scopes import OPERATOR
 
 METHODS: Final = frozenset({"get", "post", "put", "patch", "delete"})
@@ -80,14 +81,14 @@ def describe(app: FastAPI, prefix: str) -> Mapping[str, Any]:
     schemas = {name: _untitled(schema) for name, schema in found["components"]["schemas"].items()}
     for name in ("HTTPValidationError", "ValidationError"):
         schemas.pop(name, None)
-    schemas |= {"Problem": PROBLEM, "FieldFault": FIELD_FAULT}
+    schemas = renamed(schemas | {"Problem": PROBLEM, "FieldFault": FIELD_FAULT})
     for item in found["paths"].values():
         for method in METHODS & item.keys():
             _complete(item[method])
     return {
         "tags": [{"name": name, "description": text} for name, text in TAGS],
-        "paths": {f"{prefix}{path}": item for path, item in found["paths"].items()},
-        "components": {"schemas": schemas, "headers": dict(HEADERS)},
+        "paths": {f"{prefix}{path}": referring(item) for path, item in found["paths"].items()},
+        "components": {"schemas": referring(schemas), "headers": dict(HEADERS)},
     }
 
 

@@ -1,4 +1,4 @@
-"""The OpenAPI description of everything, at `/openapi.json` and `/swagger.yaml`.
+"""The OpenAPI description of everything, at `/openapi.json` and `/openapi.yaml`.
 
 That of the dialects is written by hand, a file for each in `openapi/`; tests hold it to the routes, and each of its
 examples to the answer that is really given. That of the native API is made from its routes.
@@ -35,15 +35,15 @@ class _WithoutAliases(yaml.SafeDumper):
 
 
 def description_routes() -> list[Route]:
-    """Both forms of one document."""
+    """Both forms of one document; `/swagger.yaml` is an older name of one."""
 
     async def as_json(_request: Request) -> Response:
         return Response(_json(), media_type="application/json")
 
-    async def swagger(_request: Request) -> Response:
+    async def in_yaml(_request: Request) -> Response:
         return Response(as_yaml(), media_type="application/yaml")
 
-    return [Route("/openapi.json", as_json), Route("/swagger.yaml", swagger)]
+    return [Route("/openapi.json", as_json), *(Route(path, in_yaml) for path in ("/openapi.yaml", "/swagger.yaml"))]
 
 
 @cache

@@ -22,7 +22,7 @@ from tests.wire.asgi import Reply, reply
 ROOT = Path(__file__).parents[3]
 APP = Starlette(routes=manual_routes())
 # Served, and no page of ours.
-BESIDES = {"/docs/style.css", "/openapi.json", "/swagger.yaml"}
+BESIDES = {"/docs/style.css", "/openapi.json", "/openapi.yaml"}
 FORBIDDEN = {"script", "style", "iframe", "object", "form", "base"}
 
 
