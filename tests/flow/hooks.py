@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import update
 
 from longcode.domain.clock import mint_id, utc_now
-from longcode.domain.events import EventType
+from longcode.domain.events import OF_SENT, EventType
 from longcode.flow.webhooks import WebhookMeans, Webhooks
 from longcode.store import schema
 from longcode.store.webhook_queue import WebhookQueue
@@ -44,16 +44,22 @@ class Hooks:
     kicked: list[str] = field(default_factory=list)
 
     async def add(
-        self, url: str, *types: EventType, allow_private: bool = True, account_id: int | None = None
+        self,
+        url: str,
+        *types: EventType,
+        allow_private: bool = True,
+        account_id: int | None = None,
+        per_message: bool = False,
     ) -> tuple[int, str]:
         """An endpoint's id and secret."""
         secret = new_secret()
         endpoint_id = await self.store.add(
             account_id or self.desk.account.id,
             url,
-            types or tuple(EventType),
+            types or tuple(OF_SENT if per_message else EventType),
             secret=seal(secret),
             allow_private=allow_private,
+            per_message=per_message,
         )
         return endpoint_id, secret
 

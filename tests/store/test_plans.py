@@ -26,7 +26,7 @@ from longcode.store import events, outbox_hot, receipts_hot, webhook_hot
 from longcode.store.accounts import AccountStore
 from longcode.store.database import Database
 from longcode.store.intake import IntakeStore, KeyClaim, Lookups, NewMessage
-from longcode.store.intake_hot import INSERT, INSERT_COUNTED, PREFLIGHT
+from longcode.store.intake_hot import INSERT, PREFLIGHT
 from longcode.store.limits import LimitStore
 from longcode.store.messages import MessageStore
 from longcode.store.opt_outs import OptOutStore
@@ -53,6 +53,7 @@ BIG = (
     "stop_request",
     "opt_out",
     "event",
+    "message_webhook",
     "webhook_queue",
     "number_opt_out",
     "opt_out_event",
@@ -64,8 +65,10 @@ ROWS = 5000
 
 HOT = {
     "what accept asks": PREFLIGHT,
-    "what accept stores": INSERT,
-    "what accept stores and counts": INSERT_COUNTED,
+    "what accept stores": INSERT[False, False],
+    "what accept stores and counts": INSERT[True, False],
+    "what accept stores that names webhooks": INSERT[False, True],
+    "what accept stores and counts that names webhooks": INSERT[True, True],
     "what dispatch claims": outbox_hot.CLAIM,
     "what dispatch begins": outbox_hot.BEGIN,
     "what dispatch concludes": outbox_hot.CONCLUDE,
@@ -102,6 +105,7 @@ FILL = (
     """INSERT INTO event_listener SELECT id FROM account""",
     """INSERT INTO webhook_subscription SELECT id, 'message.sent', id FROM account""",
     """INSERT INTO event SELECT gen_random_uuid(), account_id, 'message.sent', id, NULL, NULL, now(), 1 FROM message""",
+    """INSERT INTO message_webhook SELECT id, account_id FROM message""",
     """INSERT INTO webhook_queue SELECT id, account_id, now(), NULL, 0 FROM event""",
     """INSERT INTO stop_request SELECT id, account_id, sender, recipient, now() FROM message""",
     """INSERT INTO account_usage SELECT n, current_date, 0, 0, NULL, NULL FROM generate_series(1, {rows}) AS n""",

@@ -11,7 +11,7 @@ import msgspec
 from pydantic import ConfigDict, Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
-from longcode.api.fields import Body, Instant, MessageText, Printable, Recipient, Reference, Sender, Whole
+from longcode.api.fields import Body, Instant, MessageText, Printable, Recipient, Reference, Sender, WebhookUrl, Whole
 from longcode.api.problems import invalid
 from longcode.flow.accept import LOWEST_PRIORITY, NORMAL_PRIORITY, VALIDITY
 
@@ -45,6 +45,13 @@ class Draft(Body):
             description="From `send_at` on; what no carrier took by its end fails.",
         ),
     ] = int(VALIDITY.total_seconds())
+    webhook_url: Annotated[
+        WebhookUrl | None,
+        Field(
+            description="Where each step of this message is told, besides the account's webhooks. The first message "
+            "that names a URL makes a webhook of it, `per_message`, with a secret of its own."
+        ),
+    ] = None
 
     @field_validator("sender")
     @classmethod
@@ -68,6 +75,14 @@ def idempotency_key(header: str | None) -> str | None:
     if not 1 <= len(text) <= LONGEST_KEY:
         raise invalid(f"it must be 1 to {LONGEST_KEY} printable ASCII characters", field="Idempotency-Key")
     return f"v1:{text}"
+
+
+def said(draft: Draft) -> dict[str, object]:
+    """What a repeat of a draft has in common with it. A field that is newer than keys counts where it is said."""
+    fields = draft.model_dump(mode="json")
+    if draft.webhook_url is None:
+        del fields["webhook_url"]
+    return fields
 
 
 def fingerprint(value: object) -> bytes:

@@ -24,6 +24,8 @@ from pydantic_core import CoreSchema, core_schema
 from longcode.domain.phone import parse_inventory_value
 from longcode.domain.timestamps import parse_instant
 from longcode.errors import InvalidField
+from longcode.webhooks import target
+from longcode.webhooks.target import URL_CHARACTERS
 from longcode.wire.fields import is_clean
 
 TEXT_LENGTH: Final = 1600
@@ -102,6 +104,14 @@ def _number(value: str) -> str:
         raise ValueError("it must be 6 to 20 digits, + in front or not, separators between") from error
 
 
+def _webhook_url(value: str) -> str:
+    """What may be said of it without knowing the account: the rest is looked at where it is used."""
+    faults = target.faults(value, allow_private=True)
+    if faults:
+        raise ValueError("; ".join(faults))
+    return value
+
+
 # Text that every store and wire can carry.
 Clean = Annotated[str, StringConstraints(strict=True, pattern=CLEAN), AfterValidator(_clean)]
 Instant = Annotated[
@@ -115,6 +125,9 @@ Day = Annotated[
 ]
 Recipient = Annotated[
     str, StringConstraints(strict=True, pattern=r"^\+?[0-9]{3,15}$"), Field(examples=["+12025550190"])
+]
+WebhookUrl = Annotated[
+    Clean, chars(1, URL_CHARACTERS), AfterValidator(_webhook_url), Field(examples=["https://hooks.example/sms-status"])
 ]
 Sender = Annotated[Clean, chars(1, 64), Field(examples=["MyCorp"])]
 Printable = Annotated[Clean, chars(1, 64), AfterValidator(_printable)]

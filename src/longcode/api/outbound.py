@@ -6,27 +6,32 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 
-from longcode.api.drafts import Draft, fingerprint
+from longcode.api.drafts import Draft, fingerprint, said
 from longcode.api.problems import KeyInFlight
 from longcode.domain.account import Account
 from longcode.flow.accept import Accept, Send, SenderRule
+from longcode.flow.message_webhooks import MessageWebhooks
 from longcode.flow.settlement import Entered
 
 
 class Outbound:
     """Sends drafts."""
 
-    def __init__(self, accept: Accept) -> None:
+    def __init__(self, accept: Accept, webhooks: MessageWebhooks) -> None:
         self._accept = accept
+        self._webhooks = webhooks
         self._in_flight: set[tuple[int, str]] = set()
 
     async def send(self, account: Account, draft: Draft, key: str | None) -> Entered:
         """Make one message durable; or answer a replay. Raises KeyInFlight, and what accept raises."""
         with self.alone(account, key):
-            return await self.enter(account, draft, key, fingerprint(draft.model_dump(mode="json")) if key else b"")
+            return await self.enter(account, draft, key, fingerprint(said(draft)) if key else b"")
 
     async def enter(self, account: Account, draft: Draft, key: str | None, body: bytes) -> Entered:
         """As `send`, for one who saw to it that he is alone. body: what the key must come back with."""
+        endpoint_id = None
+        if draft.webhook_url is not None:
+            endpoint_id = await self._webhooks.endpoint_of(account.id, draft.webhook_url)
         return await self._accept.send(
             Send(
                 account=account,
@@ -42,6 +47,7 @@ class Outbound:
                 due_at=draft.send_at,
                 validity=timedelta(seconds=draft.validity_seconds),
                 keywords=True,
+                endpoint_id=endpoint_id,
             )
         )
 

@@ -16,7 +16,7 @@ from longcode.api.fields import Body, Clean, Instant, OneOf, Whole, chars
 from longcode.api.ids import SerialInPath, serial_of
 from longcode.api.problems import invalid, refuse
 from longcode.api.routing import Routes
-from longcode.domain.events import EventType
+from longcode.domain.events import OF_SENT, EventType
 from longcode.domain.timestamps import format_milli
 from longcode.errors import NotFound
 from longcode.store.webhooks import Attempt, Endpoint
@@ -28,11 +28,15 @@ KEEP_HOURS: Final = 24
 
 
 class EndpointDraft(Body):
-    """Where events are to go. types: only these; without them all. allow_private: for operators only."""
+    """Where events are to go. types: only these; without them all. allow_private: for operators only.
+
+    per_message: not the account's events, but each step of those messages that name the URL as their `webhook_url`.
+    """
 
     url: Annotated[Clean, chars(1, 2048)]
     types: Annotated[list[Annotated[str, OneOf(tuple(EventType))]], Field(min_length=1)] | None = None
     allow_private: bool = False
+    per_message: bool = False
 
 
 class EndpointShown(BaseModel):
@@ -42,6 +46,7 @@ class EndpointShown(BaseModel):
     url: str
     types: list[str]
     allow_private: bool
+    per_message: bool
     enabled: bool
     disabled_at: str | None
     disabled_reason: str | None
@@ -117,20 +122,26 @@ def _add_endpoints(routes: Routes, desk: Desk) -> None:
         rows = await desk.webhooks.page(account_id=caller.account.id, after=after, count=query.limit + 1)
         return page(request, response, rows, query.limit, show=_shown, cursor=lambda one: encode("webhooks", one.id))
 
-    @routes.post("/webhooks", "addWebhook", status=201, errors=("refused",))
+    @routes.post("/webhooks", "addWebhook", status=201, errors=("refused", "duplicate"))
     async def add(body: EndpointDraft, caller: Admitted) -> EndpointMade:
         """Send the account's events to a URL from now on.
 
-        They are signed as Standard Webhooks 1.0 has it; the secret is shown this once.
+        They are signed as Standard Webhooks 1.0 has it; the secret is shown this once. With `per_message` it is told
+        of those messages alone that name its URL.
         """
         if body.allow_private and caller.operator is None:
             raise invalid("only an operator may allow private addresses", pointer="/allow_private")
-        wanted = set(EventType) if body.types is None else set(body.types)
+        if body.per_message and body.types is not None:
+            raise invalid("a message tells every step to the URL that it names", pointer="/types")
         refuse(target.faults(body.url, allow_private=body.allow_private), "/url")
         secret = new_secret()
-        types = [type_ for type_ in EventType if type_ in wanted]
         endpoint_id = await desk.webhooks.add(
-            caller.account.id, body.url, types, secret=desk.vault().seal(secret), allow_private=body.allow_private
+            caller.account.id,
+            body.url,
+            _types(body),
+            secret=desk.vault().seal(secret),
+            allow_private=body.allow_private,
+            per_message=body.per_message,
         )
         endpoint = await desk.webhooks.get(endpoint_id, account_id=caller.account.id)
         return EndpointMade(**_shown(endpoint).model_dump(), secret=secret)
@@ -210,6 +221,12 @@ def _add_deliveries(routes: Routes, desk: Desk) -> None:
         return await desk.webhooks.get(serial_of(id), account_id=caller.account.id)
 
 
+def _types(body: EndpointDraft) -> list[EventType]:
+    if body.per_message:
+        return list(OF_SENT)
+    return [type_ for type_ in EventType if body.types is None or type_ in body.types]
+
+
 def _replay_faults(body: Replay) -> list[str]:
     if (body.event_id is None) == (body.since is None) or (body.event_id is not None and body.until is not None):
         return ["say either event_id, or since and perhaps until"]
@@ -242,6 +259,7 @@ def _shown(one: Endpoint) -> EndpointShown:
         url=one.url,
         types=list(one.types),
         allow_private=one.allow_private,
+        per_message=one.per_message,
         enabled=one.disabled_at is None,
         disabled_at=_time(one.disabled_at),
         disabled_reason=one.disabled_reason,

@@ -18,7 +18,7 @@ from longcode.cli.product import account_option, json_option, limit_option, owne
 from longcode.cli.session import data_option
 from longcode.cli.tables import Table, echo_json, show_fields
 from longcode.domain.clock import mint_id, utc_now
-from longcode.domain.events import EventType
+from longcode.domain.events import OF_SENT, EventType
 from longcode.domain.timestamps import format_milli, parse_instant
 from longcode.engine.webhooks import client
 from longcode.errors import ConfigurationError, InvalidField
@@ -48,20 +48,32 @@ def webhook() -> None:
 @account_option
 @click.option("--allow-private", is_flag=True, help="It may lead to private, loopback and link-local addresses.")
 @click.option("--events", metavar="TYPE,…", help=f"Only these: {', '.join(EventType)}. Default: all.")
+@click.option("--per-message", is_flag=True, help="Only of messages that name URL as their webhook_url.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 @data_option
 def add_endpoint(
-    url: str, account_name: str, allow_private: bool, events: str | None, as_json: bool, data: Path | None
+    url: str,
+    account_name: str,
+    allow_private: bool,
+    events: str | None,
+    per_message: bool,
+    as_json: bool,
+    data: Path | None,
 ) -> None:
     """Send an account's events to URL from now on. Its secret is printed this once."""
     types, faults = _types(events)
+    if per_message:
+        faults += [] if events is None else ["--events: a message tells every step to the URL that it names"]
+        types = OF_SENT
     faults = target.faults(url, allow_private=allow_private) + faults
     secret = new_secret()
 
     async def add(product: Product) -> int:
         owner = await owner_of(product, account_name, faults)
         sealed = Vault.open(product.settings).seal(secret)
-        return await product.webhooks.add(owner.id, url, types, secret=sealed, allow_private=allow_private)
+        return await product.webhooks.add(
+            owner.id, url, types, secret=sealed, allow_private=allow_private, per_message=per_message
+        )
 
     endpoint_id = with_product(data, add)
     if as_json:
@@ -282,7 +294,9 @@ def _types(events: str | None) -> tuple[tuple[EventType, ...], list[str]]:
 
 def _row(endpoint: Endpoint, account: str, *, as_json: bool) -> tuple[object, ...]:
     types: object = list(endpoint.types)
-    if not as_json:
+    if not as_json and endpoint.per_message:
+        types = "of messages that name it"
+    elif not as_json:
         types = "all" if set(endpoint.types) == set(EventType) else ",".join(endpoint.types)
     return endpoint.id, account, endpoint.url, _state(endpoint), types
 
@@ -298,6 +312,7 @@ def _fields(endpoint: Endpoint, account: str) -> dict[str, object]:
         "state": _state(endpoint),
         "events": list(endpoint.types),
         "allow_private": endpoint.allow_private,
+        "per_message": endpoint.per_message,
         "created_at": format_milli(endpoint.created_at),
         "disabled_at": endpoint.disabled_at and format_milli(endpoint.disabled_at),
         "disabled_reason": endpoint.disabled_reason,

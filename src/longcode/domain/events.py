@@ -34,6 +34,8 @@ OF_STATUS: Final = {
     Status.CANCELED: EventType.MESSAGE_CANCELED,
     Status.RECEIVED: EventType.MESSAGE_RECEIVED,
 }
+# What the sender of one message is told of it.
+OF_SENT: Final = tuple(type_ for status, type_ in OF_STATUS.items() if status is not Status.RECEIVED)
 STATUS_OF: Final = {type_: status for status, type_ in OF_STATUS.items()}
 
 

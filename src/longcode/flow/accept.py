@@ -71,6 +71,7 @@ class Send:
     keywords: where it is delivered on this server, it acts there as a message from a carrier does: its words count
     for the ledger and are answered, and its number's route is taken.
     pool: instead of sender and sender_rule, the account's pool that gives the sender.
+    endpoint_id: a webhook endpoint that hears of this message besides those that subscribed.
     Raises InvalidField for a priority, a due_at without zone, a validity that cannot be, a sender beside a pool.
     """
 
@@ -89,6 +90,7 @@ class Send:
     due_at: datetime | None = None
     validity: timedelta = VALIDITY
     keywords: bool = False
+    endpoint_id: int | None = None
 
     def __post_init__(self) -> None:
         if not 0 <= self.priority <= LOWEST_PRIORITY:
@@ -186,6 +188,8 @@ class Accept:
             messages = self._deliver_on_net(send, peer)
         else:
             messages = (self._queue(send, catalog),)
+        if send.endpoint_id is not None:
+            messages = (replace(messages[0], endpoint_id=send.endpoint_id), *messages[1:])
         marks: tuple[Pair, ...] = ()
         if refused is None and peer is None and not catalog.limits_of(account_id).allows(digits_of(send.recipient)):
             refused = DestinationRefused(f"this account may not write to {send.recipient}")

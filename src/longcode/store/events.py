@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-from sqlalchemy import BigInteger, ColumnElement, Text, cast, delete, func, insert, literal, select, text
+from sqlalchemy import BigInteger, ColumnElement, Text, cast, delete, func, insert, literal, select, text, union_all
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from longcode.domain.clock import mint_id
@@ -22,6 +22,7 @@ MOST_EVENTS: Final = 2000
 
 _event: Final = schema.event.c
 _subscription: Final = schema.webhook_subscription.c
+_named: Final = schema.message_webhook.c
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +37,7 @@ class News:
 
 
 async def tell(connection: AsyncConnection, news: Sequence[News], now: datetime) -> None:
-    """Write events, and queue them for the endpoints that subscribed; of accounts that somebody listens to."""
+    """Write events, and queue them for endpoints that subscribed or are named; of accounts that are listened to."""
     accounts = {one.account_id for one in news}
     if not accounts:
         return
@@ -67,8 +68,13 @@ async def tell(connection: AsyncConnection, news: Sequence[News], now: datetime)
         )
         .where(_event.id.in_([row["id"] for row in rows]))
     )
+    named = (
+        select(_event.id, _named.endpoint_id, literal(now, _event.occurred_at.type), literal(0))
+        .join_from(schema.event, schema.message_webhook, _named.message_id == _event.message_id)
+        .where(_event.id.in_([row["id"] for row in rows]), _event.type != EventType.MESSAGE_RECEIVED.value)
+    )
     names = ["event_id", "endpoint_id", "due_at", "tries"]
-    await connection.execute(insert(schema.webhook_queue).from_select(names, subscribed))
+    await connection.execute(insert(schema.webhook_queue).from_select(names, union_all(subscribed, named)))
     connection.info[NEWS] = True
 
 

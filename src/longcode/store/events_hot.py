@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from longcode.domain.events import OF_STATUS
+from longcode.domain.events import OF_STATUS, EventType
 
 TOLD_STATUSES: Final = f"'{{{','.join(status.value for status in OF_STATUS)}}}'::text[]"
 
@@ -18,7 +18,7 @@ UUID7: Final = """encode(set_bit(set_bit(overlay(uuid_send(gen_random_uuid()) PL
 
 
 def telling(source: str) -> str:
-    """CTEs that write the events of `source` and queue them for whoever subscribed to their type.
+    """CTEs that write the events of `source` and queue them for who subscribed to their type or is named by a message.
 
     source: a CTE with the columns id (the message's), account_id, type, error. `told` has a row for each event.
     """
@@ -27,13 +27,16 @@ def telling(source: str) -> str:
     SELECT {UUID7}, s.account_id, s.type, s.id, s.error, clock_timestamp(), pg_current_xact_id()::text::bigint
       FROM {source} AS s CROSS JOIN LATERAL (
            SELECT 1 FROM event_listener WHERE account_id = s.account_id OFFSET 0) AS l
-    RETURNING id, account_id, type
+    RETURNING id, account_id, type, message_id
 ), hooked AS (
     INSERT INTO webhook_queue (event_id, endpoint_id, due_at, tries)
     SELECT t.id, w.endpoint_id, clock_timestamp(), 0
       FROM told AS t CROSS JOIN LATERAL (
            SELECT endpoint_id FROM webhook_subscription
-            WHERE account_id = t.account_id AND type = t.type OFFSET 0) AS w
+            WHERE account_id = t.account_id AND type = t.type
+            UNION ALL
+           SELECT endpoint_id FROM message_webhook
+            WHERE message_id = t.message_id AND t.type <> '{EventType.MESSAGE_RECEIVED}' OFFSET 0) AS w
 )"""  # noqa: S608 - no value of anybody's is in it
 
 

@@ -22,7 +22,7 @@ from longcode.store import schema
 from longcode.store.commit_order import box_xact
 from longcode.store.database import NEWS, Database, to_micros
 from longcode.store.events import News, tell
-from longcode.store.intake_hot import INSERT, INSERT_COUNTED, PREFLIGHT
+from longcode.store.intake_hot import INSERT, PREFLIGHT
 from longcode.store.limits import Charge, Usage, count_columns, count_plain, read_usage
 from longcode.store.messages import read_many
 from longcode.store.sequels import Sequel, carry_out, hold_parties
@@ -38,6 +38,7 @@ class NewMessage:
     stop: the message is a STOP request, kept for rebuilding the expiring pairs.
     sequel: what else an inbound message brings about.
     charge: what it counts against its account's caps; None where it has none.
+    endpoint_id: the webhook endpoint that it names.
     """
 
     message: Message
@@ -51,6 +52,7 @@ class NewMessage:
     stop: bool = False
     sequel: Sequel | None = None
     charge: Charge | None = None
+    endpoint_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,11 +246,12 @@ async def _insert_hot(
     """The message ids of the keys that were claimed, and whether events were written."""
     keyed = {claim.message_id for claim in claims}
     columns = [*_message_columns(messages, keyed), *_claim_columns(claims)]
-    charges = _charges(messages)
+    charges, named = _charges(messages), _named(messages)
     if charges:
-        rows = await driver.fetch(INSERT_COUNTED, *columns, *count_columns(charges))
-    else:
-        rows = await driver.fetch(INSERT, *columns)
+        columns += count_columns(charges)
+    if named:
+        columns += [list(column) for column in zip(*named, strict=True)]
+    rows = await driver.fetch(INSERT[bool(charges), bool(named)], *columns)
     return {row["message_id"] for row in rows if not row["told"]}, bool(rows) and rows[-1]["told"]
 
 
@@ -266,6 +269,7 @@ async def _insert_plain(
         (schema.idempotency, [_claim_row(claim) for claim in won]),
         (schema.outbox, [_outbox_row(new) for new in kept if new.queued]),
         (schema.stop_request, [_stop_row(new) for new in kept if new.stop]),
+        (schema.message_webhook, [_named_row(*named) for named in _named(kept)]),
     ):
         if rows:
             await connection.execute(insert(table), rows)
@@ -350,6 +354,14 @@ async def _by_pairs(
 
 def _charges(messages: Sequence[NewMessage]) -> list[tuple[UUID, int, Charge]]:
     return [(new.message.id, new.message.account_id, new.charge) for new in messages if new.charge is not None]
+
+
+def _named(messages: Sequence[NewMessage]) -> list[tuple[UUID, int]]:
+    return [(new.message.id, new.endpoint_id) for new in messages if new.endpoint_id is not None]
+
+
+def _named_row(message_id: UUID, endpoint_id: int) -> dict[str, Any]:
+    return {"message_id": message_id, "endpoint_id": endpoint_id}
 
 
 def _message_columns(messages: Sequence[NewMessage], keyed: set[UUID]) -> list[list[Any]]:

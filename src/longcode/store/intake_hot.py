@@ -6,6 +6,8 @@ plain joins under generic plans cost many times more.
 
 from __future__ import annotations
 
+from typing import Final
+
 from longcode.domain.events import EventType
 from longcode.domain.message import Status
 from longcode.store.events_hot import TOLD_STATUSES, telling
@@ -97,5 +99,30 @@ SELECT message_id, false AS told FROM claimed
 UNION ALL
 SELECT NULL, true WHERE EXISTS (SELECT FROM told)
 """
-INSERT = STORE + CLAIMED
-INSERT_COUNTED = STORE + COUNT + CLAIMED
+
+
+def _naming(first: int) -> str:
+    """Added where a message names an endpoint. What this statement writes it cannot read, so it queues by itself.
+
+    first: the number of its first parameter; message ids and endpoints.
+    """
+    return f""", named AS (
+    INSERT INTO message_webhook (message_id, endpoint_id)
+    SELECT message_id, endpoint_id FROM unnest(${first}::uuid[], ${first + 1}::bigint[]) AS n(message_id, endpoint_id)
+     WHERE message_id IN (SELECT id FROM stored)
+    RETURNING message_id, endpoint_id
+), named_hooked AS (
+    INSERT INTO webhook_queue (event_id, endpoint_id, due_at, tries)
+    SELECT t.id, n.endpoint_id, clock_timestamp(), 0
+      FROM named AS n JOIN told AS t ON t.message_id = n.message_id AND t.type <> '{EventType.MESSAGE_RECEIVED}'
+)
+"""  # noqa: S608 - no value of anybody's is in it
+
+
+# By whether messages are counted, and whether some name an endpoint. Most batches do neither, and pay for neither.
+INSERT: Final = {
+    (False, False): STORE + CLAIMED,
+    (True, False): STORE + COUNT + CLAIMED,
+    (False, True): STORE + _naming(28) + CLAIMED,
+    (True, True): STORE + COUNT + _naming(35) + CLAIMED,
+}

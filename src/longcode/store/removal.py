@@ -63,7 +63,7 @@ class RemovalStore:
                     box.message_id == message_id,
                 )
             )
-            for table in (schema.attempt, schema.outcome, schema.inbound_word):
+            for table in (schema.attempt, schema.outcome, schema.inbound_word, schema.message_webhook):
                 await connection.execute(delete(table).where(table.c.message_id == message_id))
             await connection.execute(delete(schema.message).where(_message.id == message_id))
             return True

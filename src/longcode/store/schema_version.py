@@ -11,9 +11,9 @@ from longcode.errors import ConfigurationError
 from longcode.store.database import Database
 
 # Every revision that this release knows, in order; a test holds them to the migrations.
-REVISIONS = ("0001", "0002")
+REVISIONS = ("0001", "0002", "0003")
 HEAD = REVISIONS[-1]
-FLOOR = "0002"
+FLOOR = "0003"
 
 
 async def check(database: Database) -> None:

@@ -11,16 +11,19 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, and_, delete, func, insert, literal, select, update
+from sqlalchemy import ColumnElement, Select, and_, delete, exists, func, insert, literal, select, update
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.sql.dml import ReturningInsert
 
 from longcode.domain.clock import Clock
 from longcode.domain.events import EventType
-from longcode.errors import NotFound, Refused
+from longcode.errors import Duplicate, NotFound, Refused
 from longcode.store import schema
 from longcode.store.database import NEWS, Database
+from longcode.store.event_retention import forget_old
 from longcode.store.events import listen
 from longcode.store.uuids import first_id
 from longcode.store.versions import bump_version
@@ -46,6 +49,7 @@ _COLUMNS: Final = (
     _endpoint.disabled_at,
     _endpoint.disabled_reason,
     _endpoint.created_at,
+    _endpoint.per_message,
 )
 
 
@@ -54,7 +58,7 @@ class Endpoint:
     """Where an account wants its events.
 
     types: what it is sent. secret, old_secret: sealed; the old one signs too until old_secret_until.
-    disabled_at: since when it is sent nothing.
+    disabled_at: since when it is sent nothing. per_message: it hears of those messages alone that name it.
     """
 
     id: int
@@ -68,6 +72,7 @@ class Endpoint:
     disabled_at: datetime | None
     disabled_reason: str | None
     created_at: datetime
+    per_message: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,15 +96,33 @@ class WebhookStore:
         self._clock = clock
 
     async def add(
-        self, account_id: int, url: str, types: Sequence[EventType], *, secret: str, allow_private: bool
+        self,
+        account_id: int,
+        url: str,
+        types: Sequence[EventType],
+        *,
+        secret: str,
+        allow_private: bool,
+        per_message: bool = False,
     ) -> int:
-        """A new endpoint's id; events of its account are written from now on. Raises Refused where there are many."""
+        """A new endpoint's id; events of its account are written from now on.
+
+        per_message: it hears of messages that name it; there is one for a URL.
+        Raises Refused where there are many, Duplicate where the URL has one for messages that name it.
+        """
         table = schema.webhook_endpoint
-        mine = select(func.count()).select_from(table).where(table.c.account_id == account_id)
+        mine = (
+            select(func.count())
+            .select_from(table)
+            .where(table.c.account_id == account_id, table.c.per_message == per_message)
+        )
         async with self._database.write() as connection:
+            if per_message and await _named(connection, account_id, url) is not None:
+                raise Duplicate(f"there is an endpoint for messages that name {url}")
             if (await connection.execute(mine)).scalar_one() >= MOST_ENDPOINTS:
-                raise Refused(f"an account has at most {MOST_ENDPOINTS} webhook endpoints")
-            added = await connection.execute(
+                raise Refused(_too_many(per_message=per_message))
+            endpoint_id = await _added(
+                connection,
                 insert(table)
                 .values(
                     account_id=account_id,
@@ -108,12 +131,13 @@ class WebhookStore:
                     secret=secret,
                     allow_private=allow_private,
                     created_at=self._clock(),
+                    per_message=per_message,
                 )
-                .returning(table.c.id)
+                .returning(table.c.id),
             )
-            endpoint_id: int = added.scalar_one()
             await listen(connection, account_id)
-            await _subscribe(connection, account_id, endpoint_id, types)
+            if not per_message:
+                await _subscribe(connection, account_id, endpoint_id, types)
             await bump_version(connection)
             return endpoint_id
 
@@ -121,6 +145,11 @@ class WebhookStore:
         """One endpoint. Raises NotFound."""
         async with self._database.read() as connection:
             return await _get(connection, endpoint_id, account_id)
+
+    async def named(self, account_id: int, url: str) -> int | None:
+        """The endpoint that an account's messages mean when they name a URL; None where there is none yet."""
+        async with self._database.read() as connection:
+            return await _named(connection, account_id, url)
 
     async def page(self, *, account_id: int | None = None, after: int = 0, count: int) -> list[Endpoint]:
         """Endpoints by id, behind the one with id `after`."""
@@ -160,7 +189,8 @@ class WebhookStore:
             endpoint = await _get(connection, endpoint_id, account_id)
             if endpoint.disabled_at is None:
                 return False
-            await _subscribe(connection, endpoint.account_id, endpoint.id, endpoint.types)
+            if not endpoint.per_message:
+                await _subscribe(connection, endpoint.account_id, endpoint.id, endpoint.types)
             await _change(connection, endpoint_id, disabled_at=None, disabled_reason=None)
         return True
 
@@ -218,18 +248,8 @@ class WebhookStore:
             replayed, after = replayed + len(page), page[-1]
 
     async def purge(self, before: datetime) -> None:
-        """Forget events, and tries, from before an instant. The newest event is always kept: see schema.event."""
-        newest = select(_event.id).order_by(_event.id.desc()).limit(1).scalar_subquery()
-        for table, kept in ((schema.event, _event.id < newest), (schema.webhook_attempt, literal(True))):
-            old = select(table.c.id).where(table.c.id < first_id(before), kept).order_by(table.c.id).limit(PAGE)
-            while True:
-                async with self._database.read() as connection:
-                    ids = list(await connection.scalars(old))
-                if ids:
-                    async with self._database.write() as connection:
-                        await connection.execute(delete(table).where(table.c.id.in_(ids)))
-                if len(ids) < PAGE:
-                    break
+        """Forget events, and tries, from before an instant."""
+        await forget_old(self._database, before)
 
     async def _queue(self, connection: AsyncConnection, endpoint_id: int, event_ids: Sequence[UUID]) -> None:
         """Due now, as if never tried; for one that is being tried at this moment, that counts."""
@@ -248,7 +268,7 @@ class WebhookStore:
 
 
 def _of_period(endpoint: Endpoint, after: UUID, since: datetime, until: datetime) -> Select[Any]:
-    return (
+    query = (
         select(_event.id)
         .where(
             _event.id > after,
@@ -261,6 +281,32 @@ def _of_period(endpoint: Endpoint, after: UUID, since: datetime, until: datetime
         .order_by(_event.id)
         .limit(PAGE)
     )
+    if not endpoint.per_message:
+        return query
+    names = schema.message_webhook.c
+    return query.where(exists().where(names.message_id == _event.message_id, names.endpoint_id == endpoint.id))
+
+
+def _too_many(*, per_message: bool) -> str:
+    if per_message:
+        return (
+            f"an account's messages name at most {MOST_ENDPOINTS} webhook URLs: tell messages apart by their "
+            "reference, not by the URL; or remove endpoints that are not needed"
+        )
+    return f"an account has at most {MOST_ENDPOINTS} webhook endpoints"
+
+
+async def _added(connection: AsyncConnection, new: ReturningInsert[int]) -> int:
+    try:
+        return (await connection.execute(new)).scalar_one()
+    except IntegrityError as error:
+        raise Duplicate("there is an endpoint for messages that name this URL") from error
+
+
+async def _named(connection: AsyncConnection, account_id: int, url: str) -> int | None:
+    query = select(_endpoint.id).where(_endpoint.account_id == account_id, _endpoint.url == url, _endpoint.per_message)
+    found: int | None = await connection.scalar(query)
+    return found
 
 
 def _owned(account_id: int | None) -> ColumnElement[bool]:

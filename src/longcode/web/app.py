@@ -22,6 +22,8 @@ from longcode.api.events import STOPPING
 from longcode.api.outbound import Outbound
 from longcode.bootstrap import Product
 from longcode.dialects import conversations, inbound_outbound, mailbox, messages, numbers
+from longcode.flow.message_webhooks import MessageWebhooks
+from longcode.settings import Settings
 from longcode.store.boxes import BoxStore
 from longcode.store.cancel import CancelStore
 from longcode.store.event_stream import EventStream
@@ -109,7 +111,7 @@ def native_api(product: Product, identity: Identity) -> ASGIApp:
         settings=settings,
         clock=clock,
         vault=partial(Vault.open, settings),
-        outbound=Outbound(product.accept),
+        outbound=Outbound(product.accept, MessageWebhooks(product.webhooks, product.catalog, _seal(settings))),
         mailbox=product.mailbox,
         catalog=product.catalog,
         catalog_store=product.catalog_store,
@@ -133,6 +135,11 @@ def native_api(product: Product, identity: Identity) -> ASGIApp:
     return native(
         desk, identity=identity, cors=Cors(settings.cors_origins), calls_per_minute=settings.api_calls_per_minute
     )
+
+
+def _seal(settings: Settings) -> Callable[[str], str]:
+    """Seals a secret; opens the vault when there is one to seal, and nothing before."""
+    return lambda secret: Vault.open(settings).seal(secret)
 
 
 def _not_found(served: Sequence[Endpoint]) -> Callable[[Request, Exception], Awaitable[Response]]:

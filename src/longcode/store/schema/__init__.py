@@ -27,6 +27,7 @@ from longcode.store.schema.carriers import (
 from longcode.store.schema.events import (
     event,
     event_listener,
+    message_webhook,
     webhook_attempt,
     webhook_endpoint,
     webhook_queue,
@@ -74,6 +75,7 @@ __all__ = [
     "mailbox",
     "mailbox_ack",
     "message",
+    "message_webhook",
     "metadata",
     "number",
     "number_opt_out",

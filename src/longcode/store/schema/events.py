@@ -15,6 +15,7 @@ from sqlalchemy import (
     Table,
     Text,
     Uuid,
+    text,
 )
 
 from longcode.store.database import Instant
@@ -58,7 +59,17 @@ webhook_endpoint = Table(
     Column("disabled_at", Instant),
     Column("disabled_reason", Text),
     Column("created_at", Instant, nullable=False),
+    # It hears of those messages alone that name it; it is in no subscription.
+    Column("per_message", Boolean, nullable=False, server_default=text("false")),
     Index("ix_webhook_endpoint_account_id", "account_id", "id"),
+    Index(
+        "uq_webhook_endpoint_per_message",
+        "account_id",
+        "url",
+        unique=True,
+        postgresql_where=text("per_message"),
+        sqlite_where=text("per_message"),
+    ),
     sqlite_autoincrement=True,  # an id, once removed, never names another endpoint
 )
 
@@ -69,6 +80,15 @@ webhook_subscription = Table(
     Column("account_id", BigInteger, primary_key=True, autoincrement=False),
     Column("type", String(24), primary_key=True),
     Column("endpoint_id", BigInteger, primary_key=True, autoincrement=False),
+)
+
+# The endpoint that a message named, beside those that subscribed. No column of `message`: few have one, and the
+# statements that write events would read the wide row for it.
+message_webhook = Table(
+    "message_webhook",
+    metadata,
+    Column("message_id", Uuid, primary_key=True),
+    Column("endpoint_id", BigInteger, nullable=False),
 )
 
 # One narrow row for each event that an endpoint has not taken yet; deleted when it has, or when it is given up.

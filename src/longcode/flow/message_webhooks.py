@@ -1,0 +1,65 @@
+"""The webhook endpoint that a message means when it names a URL.
+
+There is one for each URL of an account, made when a message first names it, and kept: its secret, its line and its log
+are those of any endpoint.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+from longcode.domain.events import OF_SENT
+from longcode.errors import Duplicate, InvalidField
+from longcode.flow.catalog import CatalogCache
+from longcode.store.webhooks import WebhookStore
+from longcode.webhooks import target
+from longcode.webhooks.signing import new_secret
+
+FIELD: Final = "webhook_url"
+MOST_KNOWN: Final = 10_000
+
+
+class MessageWebhooks:
+    """Finds endpoints by their URLs; remembers them until an endpoint is added, changed or removed.
+
+    seal: closes a new endpoint's secret.
+    """
+
+    def __init__(self, store: WebhookStore, catalog: CatalogCache, seal: Callable[[str], str]) -> None:
+        self._store = store
+        self._catalog = catalog
+        self._seal = seal
+        self._version = -1
+        self._known: dict[tuple[int, str], int] = {}
+        self._making = asyncio.Lock()
+
+    async def endpoint_of(self, account_id: int, url: str) -> int:
+        """The endpoint's id. Raises InvalidField for a URL that may not be called, Refused where there are many."""
+        version = self._catalog.latest.version
+        if version != self._version or len(self._known) >= MOST_KNOWN:
+            self._version, self._known = version, {}
+        name = (account_id, url)
+        if name not in self._known:
+            self._known[name] = await self._find(account_id, url)
+        return self._known[name]
+
+    async def _find(self, account_id: int, url: str) -> int:
+        found = await self._store.named(account_id, url)
+        if found is not None:
+            return found
+        async with self._making:
+            return await self._store.named(account_id, url) or await self._make(account_id, url)
+
+    async def _make(self, account_id: int, url: str) -> int:
+        faults = target.faults(url, allow_private=False)
+        if faults:
+            raise InvalidField(FIELD, "; ".join(faults))
+        sealed = self._seal(new_secret())
+        try:
+            return await self._store.add(account_id, url, OF_SENT, secret=sealed, allow_private=False, per_message=True)
+        except Duplicate:  # another process was first
+            found = await self._store.named(account_id, url)
+            assert found is not None
+            return found
