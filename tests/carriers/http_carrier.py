@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from enum import Enum
@@ -40,7 +40,7 @@ class Reply:
     ending: Ending = Ending.WHOLE
 
 
-Answer = Callable[[Taken], Reply]
+Answer = Callable[[Taken], Reply | Awaitable[Reply]]
 
 
 @dataclass(eq=False)
@@ -74,7 +74,8 @@ class HttpCarrier:
         try:
             taken = Taken(request.method, request.path_qs, request.headers, await request.read())
             self.log.append(taken)
-            return await self._reply(request, self.answer(taken))
+            reply = self.answer(taken)
+            return await self._reply(request, await reply if isinstance(reply, Awaitable) else reply)
         finally:
             self.at_once -= 1
 

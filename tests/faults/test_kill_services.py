@@ -1,6 +1,7 @@
-"""`longcode serve`, `worker` and `beat` on PostgreSQL and two Valkeys, each of which is killed in its turn.
+"""A cluster under load, of which each process and server is killed in its turn.
 
-What the simulator's ledger holds is what a carrier would say that it was sent.
+What the simulator's ledger holds is what a carrier would say that it was sent; so does the log of a carrier that is
+reached by HTTP, which, unlike the simulator, would send again whatever came again.
 """
 
 from __future__ import annotations
@@ -8,118 +9,34 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable, Iterator
 
-import asyncpg
 import psutil
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 from aiohttp.typedefs import Handler
 
-from tests.cli.http import Http
-from tests.faults.stream import DEMO, NUMBERS, SECRET, STRANGER, Stream, register, settle_accounts
-from tests.processes import Longcode, free_port, run_cli, wait_until, wait_until_async
-from tests.services.postgresql import PostgresServer, postgresql
-from tests.services.valkey import ValkeyServer, valkey
+from tests.faults.cluster import Cluster, open_cluster
+from tests.faults.stream import NUMBERS, STRANGER, Stream, register, settle_accounts
+from tests.faults.witnesses import customers, everything_is_told, forget_customers, holding
+from tests.processes import run_cli, wait_until, wait_until_async
 
 CALLS_BEFORE_A_KILL = 100
-# As docs/deployment.md has it for a broker of its own: what it loses are hints.
-BROKER_SETTINGS = {"appendonly": "no"}
 MESSAGES_WITHOUT_A_BROKER = 20
+# Requests that a killed worker leaves without an answer.
+IN_FLIGHT = 3
 # Begins the numbers that a carrier of its own takes.
 SLOW = "4477009001"
 
 
-class Announced(Longcode):
-    """A process that says on standard error when it has begun, after each start."""
-
-    def __init__(self, *args: str, greeting: str, folder: Path, env: Mapping[str, str]) -> None:
-        super().__init__(*args, folder=folder, env=env)
-        self._greeting = greeting
-        self._starts = 0
-
-    def launch(self) -> None:
-        self._starts += 1
-        super().launch()
-
-    def is_ready(self) -> bool:
-        return self.running and self.output().count(self._greeting) >= self._starts
-
-
-@dataclass(frozen=True, slots=True)
-class Cluster:
-    """Everything that one installation runs on."""
-
-    database_url: str
-    postgres: PostgresServer
-    valkey: ValkeyServer
-    broker: ValkeyServer
-    serve: Longcode
-    worker: Longcode
-    beat: Longcode
-
-    async def ask(self, query: str, *values: object) -> list[tuple[Any, ...]]:
-        """What the database answers to a query."""
-        connection = await asyncpg.connect(self.database_url)
-        try:
-            return [tuple(row) for row in await connection.fetch(query, *values)]
-        finally:
-            await connection.close()
-
-    async def end_leases(self) -> None:
-        """Let the leases that a killed worker left behind end now, not in a minute."""
-        await self.ask("UPDATE outbox SET leased_until = clock_timestamp() WHERE leased_until IS NOT NULL")
-
-    def demo(self) -> Http:
-        """Calls as the account demo."""
-        return Http(self.serve.port or 0).basic(DEMO, SECRET)
-
-
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory, sync_runner: asyncio.Runner) -> Iterator[Cluster]:
-    with postgresql() as database, valkey() as state, valkey(BROKER_SETTINGS) as broker:
-        url = sync_runner.run(database.create_database("longcode"))
-        folder = tmp_path_factory.mktemp("cluster")
-        env = {
-            "LONGCODE_DATABASE_URL": url,
-            "LONGCODE_REDIS_URL": state.url,
-            "LONGCODE_BROKER_URL": broker.url,
-            "LONGCODE_DEMO_SECRET": SECRET,
-            "LONGCODE_SENDER_LIMIT": "100000",
-            "LONGCODE_DATA": str(folder / "data"),
-        }
-        run_cli("migrate", env=env)
-        run_cli("seed", env=env)
-        # A sender ID that is a number too, so that STOP pairs reach messages by whichever dialect.
-        run_cli("sender", "add", NUMBERS[0], "--account", DEMO, env=env)
-        serve = Longcode("serve", "--workers", "2", folder=folder / "serve", port=free_port(), env=env)
-        worker = Announced("worker", greeting="Longcode works", folder=folder / "worker", env=env)
-        beat = Announced("beat", greeting="Longcode keeps time", folder=folder / "beat", env=env)
-        processes = (serve, worker, beat)
-        try:
-            for process in processes:
-                process.launch()
-            for process in processes:
-                process.wait_ready()
-            yield Cluster(url, database, state, broker, *processes)
-            end_together([process for process in processes if process.running])
-        finally:
-            for process in processes:
-                process.kill()
+    with open_cluster(tmp_path_factory.mktemp("cluster"), sync_runner) as opened:
+        yield opened
 
 
-def end_together(processes: Sequence[Longcode]) -> None:
-    """Each ends with status 0 when a signal says so."""
-    for process in processes:
-        os.kill(process.pid, signal.SIGTERM)
-    assert [process.wait() for process in processes] == [0] * len(processes)
-
-
-async def test_a_stream_of_calls_survives_the_kill_of_each_process(cluster: Cluster) -> None:
+async def test_calls_messages_and_webhooks_survive_the_kill_of_each_process(cluster: Cluster) -> None:
     stream = Stream(cluster.serve.url)
     await register(stream)
 
@@ -131,39 +48,65 @@ async def test_a_stream_of_calls_survives_the_kill_of_each_process(cluster: Clus
         kill()
         await wait_until_async(lambda: stream.failed > failed, what="a call that fails")
 
-    async with stream.run():
-        await interrupted(cluster.serve.kill)
-        cluster.serve.start()
-        stream.flowing.set()
+    async with holding() as carrier, customers(carrier.answering) as told:
+        for command in (*carrier.commands("north"), *told.commands()):
+            await cluster.longcode(*command)
 
-        await interrupted(cluster.postgres.kill)
-        cluster.postgres.start()
-        stream.flowing.set()
+        async def in_flight() -> None:
+            """Wait until a killed worker leaves requests, webhooks and more of both behind it."""
+            heard = len(told.hears.requests)
+            await carrier.hold(IN_FLIGHT)
+            await told.hears.got(heard + 1)
+            await stream.more(CALLS_BEFORE_A_KILL)
 
-        await interrupted(cluster.valkey.kill)
-        cluster.valkey.start()
-        stream.flowing.set()
+        async with stream.run():
+            await interrupted(cluster.serve.kill)
+            cluster.serve.start()
+            stream.flowing.set()
 
-        # From here on nobody who calls notices anything.
-        await stream.more(CALLS_BEFORE_A_KILL)
-        failed = stream.failed
-        cluster.broker.kill()
-        await stream.more(CALLS_BEFORE_A_KILL)
-        cluster.broker.start()
+            await interrupted(cluster.postgres.kill)
+            cluster.postgres.start()
+            stream.flowing.set()
 
-        await stream.more(CALLS_BEFORE_A_KILL)
-        for process in psutil.Process(cluster.worker.pid).children():
-            process.kill()
-        await stream.more(CALLS_BEFORE_A_KILL)
-        cluster.beat.kill()
-        cluster.worker.kill()
-        await cluster.end_leases()
-        cluster.beat.launch()
-        cluster.worker.launch()
-        await stream.more(CALLS_BEFORE_A_KILL)
-        await wait_until_async(lambda: cluster.worker.is_ready() and cluster.beat.is_ready(), 30.0, what="both starts")
-        assert stream.failed == failed
-    await settle_accounts(stream, cluster.ask)
+            await interrupted(cluster.valkey.kill)
+            cluster.valkey.start()
+            stream.flowing.set()
+
+            # From here on nobody who calls notices anything.
+            await stream.more(CALLS_BEFORE_A_KILL)
+            failed = stream.failed
+            cluster.broker.kill()
+            await stream.more(CALLS_BEFORE_A_KILL)
+            cluster.broker.start()
+
+            await in_flight()
+            for process in psutil.Process(cluster.worker.pid).children():
+                process.kill()
+            carrier.answering.set()
+            await cluster.forget_the_killed()
+            await stream.more(CALLS_BEFORE_A_KILL)
+            cluster.beat.kill()
+            await in_flight()
+            cluster.worker.kill()
+            carrier.answering.set()
+            await cluster.forget_the_killed()
+            cluster.beat.launch()
+            cluster.worker.launch()
+            await stream.more(CALLS_BEFORE_A_KILL)
+            await wait_until_async(
+                lambda: cluster.worker.is_ready() and cluster.beat.is_ready(), 30.0, what="both starts"
+            )
+            assert stream.failed == failed
+        await settle_accounts(stream, cluster.ask, not_simulated="carried")
+        ends = await carrier.settle(stream, cluster.ask)
+        assert set(ends) == {("sent", None), ("failed", "outcome_unknown")}
+        assert ends["failed", "outcome_unknown"] >= 2 * IN_FLIGHT
+        await everything_is_told(told.hears, cluster.ask, skip_locked="FOR UPDATE SKIP LOCKED")
+        assert told.hangs.requests
+        assert told.moved.requests
+        assert told.private.connections == 0
+        # So that the worker, when it is told to end, waits for none of them.
+        await asyncio.to_thread(forget_customers, cluster.demo())
 
 
 async def test_without_the_broker_everything_is_accepted_and_sent_once_when_it_is_back(cluster: Cluster) -> None:
@@ -197,7 +140,7 @@ async def test_a_worker_whose_first_process_is_killed_leaves_none_behind(cluster
     os.kill(cluster.worker.pid, signal.SIGKILL)
     await wait_until_async(lambda: not any(map(lives, family)), what="the end of its processes")
     cluster.worker.kill()
-    await cluster.end_leases()
+    await cluster.forget_the_killed()
     cluster.worker.start()
 
 
