@@ -15,6 +15,7 @@ from longcode.flow.arrival import Arrivals
 from longcode.flow.receipt import Receipts
 from longcode.flow.sweep import Sweep
 from longcode.store.arrivals import ArrivalStore
+from longcode.store.keyed_calls import KeyedCallStore
 from longcode.store.receipts import ReceiptStore
 from longcode.store.strays import StrayStore
 from longcode.store.webhooks import WebhookStore
@@ -45,6 +46,7 @@ def sweep(world: World) -> Sweep:
         health=world.health,
         events=WebhookStore(world.database, world.clock),
         retention=timedelta(days=30),
+        keyed_calls=KeyedCallStore(world.database, world.clock),
         clock=world.clock,
     )
 

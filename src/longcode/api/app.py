@@ -20,6 +20,7 @@ from longcode.api.limits import CallLimits
 from longcode.api.mailboxes import add_mailboxes
 from longcode.api.messages import add_messages
 from longcode.api.numbers import add_numbers
+from longcode.api.once import Once
 from longcode.api.openapi import describe
 from longcode.api.operator import add_operator
 from longcode.api.optouts import add_optouts
@@ -60,6 +61,7 @@ def native(
     gate = Gate(identity, CallLimits(calls_per_minute, now=now))
     app = _routed(desk, exception_handlers={404: not_routed(cors), 405: not_routed(cors)})
     app.state.gate = gate
+    app.state.once = Once(desk.keyed_calls)
     return Front(app, hot={("POST", f"{PREFIX}/messages"): sending(gate, desk.outbound)})
 
 

@@ -18,6 +18,7 @@ from longcode.store.cancel import CancelStore
 from longcode.store.catalog import CatalogStore
 from longcode.store.conversations import ConversationStore
 from longcode.store.event_stream import EventStream
+from longcode.store.keyed_calls import KeyedCallStore
 from longcode.store.limits import LimitStore
 from longcode.store.mailbox import MailboxStore
 from longcode.store.message_lists import MessageLists
@@ -59,6 +60,7 @@ class Desk:
     limits: LimitStore
     usage: UsageStore
     events: EventStream
+    keyed_calls: KeyedCallStore
 
     async def hashed(self, secret: str) -> str:
         """What is stored of a secret; worked out off the event loop."""

@@ -112,6 +112,13 @@ def _webhook_url(value: str) -> str:
     return value
 
 
+@dataclass(frozen=True, slots=True)
+class ShownOnceMark:
+    """A field of an answer that is shown to who made the thing, and to nobody after that."""
+
+
+SHOWN_ONCE: Final = ShownOnceMark()
+ShownOnce = Annotated[str | None, SHOWN_ONCE, Field(description="Shown this once; null in the answer to a repeat.")]
 # Text that every store and wire can carry.
 Clean = Annotated[str, StringConstraints(strict=True, pattern=CLEAN), AfterValidator(_clean)]
 Instant = Annotated[

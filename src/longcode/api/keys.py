@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field
 from longcode.api.caller import Admitted
 from longcode.api.cursors import Page, PageQuery, after_id, encode, page
 from longcode.api.desk import Desk
-from longcode.api.fields import Body, Day, OneOf
+from longcode.api.fields import Body, Day, OneOf, ShownOnce
 from longcode.api.fields import Query as Asked
 from longcode.api.ids import SerialInPath, serial_of
 from longcode.api.problems import ScopeMissing, invalid
@@ -47,7 +47,7 @@ class KeyShown(BaseModel):
 class KeyMade(KeyShown):
     """A new API key. key: itself, shown this once."""
 
-    key: str
+    key: ShownOnce
 
 
 class UsageQuery(Asked):

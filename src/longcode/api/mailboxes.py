@@ -10,10 +10,12 @@ from pydantic import BaseModel, Field
 from longcode.api.caller import Admitted
 from longcode.api.cursors import Page, PageQuery, after_name, decode_place, encode, encode_place, page
 from longcode.api.desk import Desk
+from longcode.api.drafts import fingerprint, idempotency_key
 from longcode.api.fields import Body, Clean, chars
 from longcode.api.ids import NameInPath, name_of
 from longcode.api.problems import InvalidRequest
 from longcode.api.routing import Routes
+from longcode.api.sent import SENT, KeyHeader, sent
 from longcode.domain.public import PublicMessage, public_message
 from longcode.errors import NotFound
 from longcode.store.boxes import BoxedMessage
@@ -132,11 +134,29 @@ def add_mailboxes(app: FastAPI, desk: Desk) -> None:
         found = page(request, response, rows, query.limit, show=_shown, cursor=_cursor)
         return Page(items=[item for item in found.items if item is not None], next=found.next)
 
-    @routes.post("/mailboxes/{name}/messages", "sendToMailbox", status=201, errors=("unknown_login", "intake_full"))
-    async def send(name: NameInPath, body: Letter, caller: Admitted) -> PublicMessage:
+    @routes.post(
+        "/mailboxes/{name}/messages",
+        "sendToMailbox",
+        status=201,
+        once=False,
+        errors=("unknown_login", "intake_full", "key_in_flight", "key_reused", "gone"),
+        responses=SENT,
+    )
+    async def send(
+        name: NameInPath, body: Letter, caller: Admitted, response: Response, key: KeyHeader = None
+    ) -> PublicMessage:
         """Write from one login of the account to another."""
-        entered = await desk.mailbox.send(caller.account, sender=body.sender, recipient=name_of(name), text=body.text)
-        return public_message(entered.message)
+        box, named = name_of(name), idempotency_key(key)
+        with desk.outbound.alone(caller.account, named):
+            entered = await desk.mailbox.send(
+                caller.account,
+                sender=body.sender,
+                recipient=box,
+                text=body.text,
+                key=named,
+                body=fingerprint({"mailbox": box, **body.model_dump()}) if named else b"",
+            )
+        return sent(entered, response)
 
     @routes.get("/mailboxes/{name}/ack", "getAck")
     async def acked(name: NameInPath, caller: Admitted) -> AckShown:

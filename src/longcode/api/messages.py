@@ -6,7 +6,7 @@ import asyncio
 from typing import Annotated, Any, Final
 from uuid import UUID
 
-from fastapi import FastAPI, Header, Query, Request, Response
+from fastapi import FastAPI, Query, Request, Response
 from pydantic import BaseModel, Field, ValidationError, WithJsonSchema
 
 from longcode.api import problems
@@ -18,6 +18,7 @@ from longcode.api.fields import Body, Instant, MessageText, Party, Recipient, Re
 from longcode.api.ids import UuidInPath, uuid_of
 from longcode.api.problems import TooLate
 from longcode.api.routing import Routes
+from longcode.api.sent import SENT, KeyHeader, sent
 from longcode.api.validation import invalid_request
 from longcode.domain.message import Direction, Message, Status
 from longcode.domain.public import PublicMessage, public_message
@@ -31,20 +32,6 @@ BATCH_BYTES: Final = 8 * 1024 * 1024
 TOGETHER: Final = 256
 NO_MESSAGE: Final = UUID(int=0)
 
-KeyHeader = Annotated[
-    str | None,
-    Header(
-        alias="Idempotency-Key",
-        description="Your own name for this call: 1 to 255 printable ASCII characters, quoted or bare. A repeat "
-        "with the same body is answered as the first was and sends nothing.",
-    ),
-]
-REPLAYED: Final = {
-    "Idempotent-Replayed": {
-        "description": "`true` where an earlier call with this key stored the message.",
-        "schema": {"type": "string", "enum": ["true"]},
-    }
-}
 PROBLEM: Final = {"anyOf": [{"$ref": "#/components/schemas/Problem"}, {"type": "null"}]}
 SENDING: Final = (
     "not_owned",
@@ -59,7 +46,6 @@ SENDING: Final = (
     "cap_reached",
     "intake_full",
 )
-LOCATION: Final = {"Location": {"description": "Its path.", "schema": {"type": "string"}}}
 
 
 class MessageQuery(PageQuery):
@@ -134,11 +120,9 @@ def add_messages(app: FastAPI, desk: Desk) -> None:
         "/messages",
         "sendMessage",
         status=201,
+        once=False,
         errors=SENDING,
-        responses={
-            200: {"model": PublicMessage, "description": "The key's message, as it is now.", "headers": REPLAYED},
-            201: {"headers": LOCATION},
-        },
+        responses=SENT,
     )
     async def send(
         draft: Draft, caller: Admitted, request: Request, response: Response, key: KeyHeader = None
@@ -147,14 +131,7 @@ def add_messages(app: FastAPI, desk: Desk) -> None:
 
         It is durable once this is answered. It goes out at once, or at `send_at`.
         """
-        entered = await desk.outbound.send(caller.account, draft, idempotency_key(key))
-        shown = public_message(entered.message)
-        if entered.replayed:
-            response.status_code = 200
-            response.headers["idempotent-replayed"] = "true"
-        else:
-            response.headers["location"] = f"/v1/messages/{shown.id}"
-        return shown
+        return sent(await desk.outbound.send(caller.account, draft, idempotency_key(key)), response)
 
     @routes.post("/messages/batch", "sendBatch", errors=("key_in_flight",), body_limit_bytes=BATCH_BYTES)
     async def send_batch(batch: Batch, caller: Admitted, key: KeyHeader = None) -> BatchResults:

@@ -150,7 +150,9 @@ def _add_inventory(routes: Routes, desk: Desk) -> None:
 
 
 def _add_assignment(routes: Routes, desk: Desk) -> None:
-    @routes.post("/numbers/assign", "assignNumber", scope_as=OPERATOR, for_account=True, errors=("duplicate",))
+    @routes.post(
+        "/numbers/assign", "assignNumber", once=True, scope_as=OPERATOR, for_account=True, errors=("duplicate",)
+    )
     async def assign(body: Assignment, caller: Admitted) -> Assignment:
         """Assign a number to the account. For operators.
 
@@ -159,7 +161,7 @@ def _add_assignment(routes: Routes, desk: Desk) -> None:
         await desk.numbers.assign(caller.account.id, body.value)
         return body
 
-    @routes.post("/numbers/release", "releaseNumber", scope_as=OPERATOR, for_account=True)
+    @routes.post("/numbers/release", "releaseNumber", once=True, scope_as=OPERATOR, for_account=True)
     async def release(body: Assignment, caller: Admitted) -> Assignment:
         """Take a number back from the account, so that another may have it. For operators.
 
@@ -186,6 +188,7 @@ def _add_files(routes: Routes, desk: Desk) -> None:
     @routes.post(
         "/numbers/import",
         "importNumbers",
+        once=True,
         body_type=CSV,
         body_limit_bytes=CSV_BYTES,
         openapi_extra=CSV_BODY,

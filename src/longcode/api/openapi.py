@@ -8,9 +8,11 @@ from typing import Any, Final
 from fastapi import FastAPI
 
 from longcode.api.caller import ACCOUNT_HEADER
+from longcode.api.drafts import KEY_RULE
 from longcode.api.problems import CATALOGUE, MEDIA_TYPE
-from longcode.api.routing import BODY_TYPE, ERRORS, FOR_ACCOUNT, LIMIT, SCOPE, TAGGED
+from longcode.api.routing import BODY_TYPE, ERRORS, FOR_ACCOUNT, LIMIT, ONCE, SCOPE, TAGGED
 from longcode.api.schema_names import referring, renamed
+from longcode.api.sent import REPLAYED
 from longcode.domain.scopes import OPERATOR
 
 METHODS: Final = frozenset({"get", "post", "put", "patch", "delete"})
@@ -19,6 +21,7 @@ OF_ALL: Final = ("not_authenticated", "rate_limited", "fault", "storage_down")
 OF_ACCOUNTS: Final = ("scope_missing", "account_needed", "foreign_origin", "not_found")
 OF_OPERATORS: Final = ("operator_only", "foreign_origin", "not_found")
 OF_BODIES: Final = ("unreadable", "body_too_large", "invalid_request")
+OF_KEYS: Final = ("key_in_flight", "key_reused")
 IN_THE_WAY: Final = frozenset({"query", "header"})
 
 TAGS: Final = (("Native: messages", "Send, find, take back and forget messages."),)
@@ -66,6 +69,13 @@ OPERATORS_ACCOUNT: Final[Mapping[str, Any]] = {
     "description": "The account that an operator's key acts for; other credentials have their own.",
     "schema": {"type": "string"},
 }
+IDEMPOTENCY_KEY: Final[Mapping[str, Any]] = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "description": KEY_RULE,
+    "schema": {"type": "string"},
+}
 IF_NONE_MATCH: Final[Mapping[str, Any]] = {
     "name": "If-None-Match",
     "in": "header",
@@ -97,6 +107,8 @@ def _complete(operation: dict[str, Any]) -> None:
     scope = operation[SCOPE]
     operator = scope == OPERATOR
     parameters: list[Any] = operation.setdefault("parameters", [])
+    if ONCE in operation:
+        _make_once(operation)
     for parameter in parameters:
         parameter["schema"] = _untitled(_unnulled(parameter["schema"]))
     responses = operation["responses"]
@@ -120,8 +132,21 @@ def _complete(operation: dict[str, Any]) -> None:
     if not operator or FOR_ACCOUNT in operation:
         parameters.append({**OPERATORS_ACCOUNT, "required": operator})
     operation["security"] = [{"bearer": []}] if operator else [{"basic": []}, {"bearer": []}, {}]
-    for name in (TAGGED, ERRORS, LIMIT, BODY_TYPE, FOR_ACCOUNT):
+    for name in (TAGGED, ERRORS, LIMIT, BODY_TYPE, FOR_ACCOUNT, ONCE):
         operation.pop(name, None)
+
+
+def _make_once(operation: dict[str, Any]) -> None:
+    """What a call under a key may be answered besides: the answer of an earlier one."""
+    operation["parameters"].append(IDEMPOTENCY_KEY)
+    responses = operation["responses"]
+    first = responses["201" if "201" in responses else "200"]
+    repeated = responses.setdefault("200", {"description": "The answer of the key's first call.", **_content(first)})
+    repeated.setdefault("headers", {}).update(REPLAYED)
+
+
+def _content(response: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in response.items() if name == "content"}
 
 
 def _codes(operation: Mapping[str, Any], *, operator: bool) -> Iterator[str]:
@@ -134,6 +159,8 @@ def _codes(operation: Mapping[str, Any], *, operator: bool) -> Iterator[str]:
         yield from OF_BODIES
     if any(parameter["in"] in IN_THE_WAY for parameter in operation["parameters"]):
         yield "invalid_request"
+    if ONCE in operation:
+        yield from OF_KEYS
     yield from operation[ERRORS]
 
 

@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field
 from longcode.api.caller import Admitted
 from longcode.api.cursors import Page, PageQuery, after_id, encode, page
 from longcode.api.desk import Desk
-from longcode.api.fields import Body, Clean, OneOf, Printable, Sender, Whole, chars
+from longcode.api.fields import Body, Clean, OneOf, Printable, Sender, ShownOnce, Whole, chars
 from longcode.api.ids import NameInPath, SerialInPath, name_of, serial_of
 from longcode.api.problems import invalid, refuse, told_together
 from longcode.api.routing import Routes
@@ -128,7 +128,7 @@ class AccountSecret(BaseModel):
     """An account's new secret; null where it was given."""
 
     name: str
-    secret: str | None
+    secret: ShownOnce
 
 
 class Limits(Body):
@@ -304,7 +304,7 @@ def _add_accounts(routes: Routes, desk: Desk) -> None:
         (listed,) = await desk.accounts.page(after=account.id - 1, count=1)
         return _account(listed)
 
-    @routes.post("/accounts/{name}/secret", "changeSecret", scope_as=OPERATOR)
+    @routes.post("/accounts/{name}/secret", "changeSecret", scope_as=OPERATOR, once=True)
     async def change_secret(name: NameInPath, body: NewSecret, caller: Admitted) -> AccountSecret:
         """Give an account another secret; running servers may still take the old one for 15 seconds."""
         account = await desk.accounts.by_name(name_of(name))

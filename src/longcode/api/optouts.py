@@ -141,7 +141,9 @@ def add_optouts(app: FastAPI, desk: Desk) -> None:
 
         return StreamingResponse(chunks(), media_type=CSV)
 
-    @routes.post("/optouts/import", "importOptOuts", body_type=CSV, body_limit_bytes=CSV_BYTES, openapi_extra=CSV_BODY)
+    @routes.post(
+        "/optouts/import", "importOptOuts", once=True, body_type=CSV, body_limit_bytes=CSV_BYTES, openapi_extra=CSV_BODY
+    )
     async def bring_in(request: Request, caller: Admitted) -> Imported:
         """Bring opt-outs in from CSV.
 

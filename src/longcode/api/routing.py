@@ -17,6 +17,7 @@ from longcode import log
 from longcode.api import problems
 from longcode.api.caller import Gate
 from longcode.api.limits import Standing
+from longcode.api.once import Once, secrets_of
 from longcode.api.validation import invalid_request
 from longcode.errors import LongcodeError, StorageDown
 from longcode.wire.call import Answer, Call, Disconnected
@@ -33,6 +34,9 @@ LIMIT: Final = "x-body-limit-bytes"
 BODY_TYPE: Final = "x-body-type"
 ERRORS: Final = "x-errors"
 FOR_ACCOUNT: Final = "x-for-account"
+ONCE: Final = "x-once"
+
+Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 _logger = log.get("http")
 
@@ -40,10 +44,12 @@ _logger = log.get("http")
 class Route(APIRoute):
     """One operation. The caller is known before anything of the body is read."""
 
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+    def get_route_handler(self) -> Handler:
         """The handler with all that stands around it."""
         handle = super().get_route_handler()
         terms: Mapping[str, Any] = self.openapi_extra or {}
+        if ONCE in terms:
+            handle = self._made_once(handle)
 
         async def answer(request: Request) -> Response:
             gate: Gate = request.app.state.gate
@@ -66,6 +72,15 @@ class Route(APIRoute):
             for standing in standings:
                 add_headers(response, standing.headers())
             return response
+
+        return answer
+
+    def _made_once(self, handle: Handler) -> Handler:
+        secrets = secrets_of(self.response_model)
+
+        async def answer(request: Request) -> Response:
+            once: Once = request.app.state.once
+            return await once.make(request, handle, secrets)
 
         return answer
 
@@ -127,12 +142,14 @@ class Routes:
         for_account: bool = False,
         body_limit_bytes: int | None = None,
         body_type: str | None = None,
+        once: bool | None = None,
         responses: Mapping[int | str, Any] | None = None,
         **how: Any,
     ) -> Callable[[Any], Any]:
         """errors: codes of problems that this operation has besides those of all. scope_as: another scope.
 
-        for_account: an operator's, for an account that he names.
+        for_account: an operator's, for an account that he names. once: whether it takes an Idempotency-Key by which
+        a repeat changes nothing more; None: where it makes something.
         """
         extra = {**terms, SCOPE: scope_as or scope, ERRORS: list(errors)}
         if body_limit_bytes is not None:
@@ -141,6 +158,8 @@ class Routes:
             extra[FOR_ACCOUNT] = True
         if body_type is not None:
             extra[BODY_TYPE] = body_type
+        if once or (once is None and status == 201):
+            extra[ONCE] = True
 
         def declare(handler: Any) -> Any:
             summary, _, rest = inspect.cleandoc(handler.__doc__).partition("\n\n")

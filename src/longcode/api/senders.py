@@ -134,7 +134,7 @@ def _add_pools(routes: Routes, desk: Desk) -> None:
         """One pool with its senders."""
         return await details(caller, name_of(name))
 
-    @routes.post("/pools/{name}/senders", "addToPool", errors=("refused",))
+    @routes.post("/pools/{name}/senders", "addToPool", once=True, errors=("refused",))
     async def add(name: NameInPath, body: PoolSenders, caller: Admitted) -> PoolDetails:
         """Add senders to a pool."""
         await desk.pools.add(caller.account.id, name_of(name), body.senders)

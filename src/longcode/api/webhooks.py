@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field
 from longcode.api.caller import Admitted
 from longcode.api.cursors import Page, PageQuery, after_id, decode, encode, page
 from longcode.api.desk import Desk
-from longcode.api.fields import Body, Clean, Instant, OneOf, Whole, chars
+from longcode.api.fields import Body, Clean, Instant, OneOf, ShownOnce, Whole, chars
 from longcode.api.ids import SerialInPath, serial_of
 from longcode.api.problems import invalid, refuse
 from longcode.api.routing import Routes
@@ -57,7 +57,7 @@ class EndpointShown(BaseModel):
 class EndpointMade(EndpointShown):
     """A new endpoint. secret: what signs its events; shown this once."""
 
-    secret: str
+    secret: ShownOnce
 
 
 class Rotation(Body):
@@ -69,7 +69,7 @@ class Rotation(Body):
 class Rotated(BaseModel):
     """secret: the new one, shown this once; the old one signs too until old_secret_until."""
 
-    secret: str
+    secret: ShownOnce
     old_secret_until: str
 
 
@@ -168,7 +168,7 @@ def _add_endpoints(routes: Routes, desk: Desk) -> None:
         await desk.webhooks.enable(serial_of(id), account_id=caller.account.id)
         return _shown(await find(id, caller))
 
-    @routes.post("/webhooks/{id}/rotate", "rotateWebhook")
+    @routes.post("/webhooks/{id}/rotate", "rotateWebhook", once=True)
     async def rotate(id: SerialInPath, body: Rotation, caller: Admitted) -> Rotated:
         """Give an endpoint another secret, shown this once. For a while the old one signs too."""
         secret, until = new_secret(), desk.clock() + timedelta(hours=body.keep_hours)
@@ -203,7 +203,7 @@ def _add_deliveries(routes: Routes, desk: Desk) -> None:
             cursor=lambda attempt: encode("deliveries", str(attempt.id)),
         )
 
-    @routes.post("/webhooks/{id}/replay", "replayWebhook", errors=("too_late",))
+    @routes.post("/webhooks/{id}/replay", "replayWebhook", once=True, errors=("too_late",))
     async def replay(id: SerialInPath, body: Replay, caller: Admitted) -> Replayed:
         """Deliver one event again, or those of a period."""
         endpoint = await find(id, caller)

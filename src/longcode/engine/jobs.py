@@ -29,6 +29,7 @@ from longcode.flow.jobs import (
 )
 from longcode.flow.pacing import Paces
 from longcode.flow.sweep import Sweep
+from longcode.store.keyed_calls import KeyedCallStore
 from longcode.store.simulator import SimulatorLedger
 
 # A link holds binds; everything else is a worker's.
@@ -73,6 +74,7 @@ class Jobs:
             health=product.health,
             events=product.webhooks,
             retention=timedelta(days=product.settings.event_retention_days),
+            keyed_calls=KeyedCallStore(product.database, product.clock),
             clock=product.clock,
         )
         self._webhooks = webhooks(product, kick)

@@ -37,11 +37,18 @@ class Mailbox:
         self._distinct_clock = distinct_clock
         self._mint_id = mint_id
 
-    async def send(self, account: Account, *, sender: str, recipient: str, text: str) -> Entered:
-        """Put one message into `recipient`'s mailbox. Raises UnknownLogin, IntakeFull, StorageDown."""
+    async def send(
+        self, account: Account, *, sender: str, recipient: str, text: str, key: str | None = None, body: bytes = b""
+    ) -> Entered:
+        """Put one message into `recipient`'s mailbox; or answer a replay of its key.
+
+        body: what the key must come back with. Raises UnknownLogin, KeyReused, Gone, IntakeFull, StorageDown.
+        """
         return await self._intake.enter(
             Entry(
                 account_id=account.id,
+                key=key,
+                fingerprint=body,
                 ask=partial(_ask, account.id, sender, recipient),
                 judge=partial(self._judge, account, sender, recipient, text),
             )

@@ -11,6 +11,7 @@ from longcode.flow.health import Health
 from longcode.flow.receipt import Receipts
 from longcode.flow.rerouting import Rerouting
 from longcode.flow.stops import Stops
+from longcode.store.keyed_calls import KEPT, KeyedCallStore
 from longcode.store.webhooks import WebhookStore
 
 
@@ -31,6 +32,7 @@ class Sweep:
         health: Health,
         events: WebhookStore,
         retention: timedelta,
+        keyed_calls: KeyedCallStore,
         clock: Clock,
     ) -> None:
         self._expiring = expiring
@@ -41,6 +43,7 @@ class Sweep:
         self._health = health
         self._events = events
         self._retention = retention
+        self._keyed_calls = keyed_calls
         self._clock = clock
 
     async def run(self) -> None:
@@ -52,3 +55,4 @@ class Sweep:
         await self._stops.rebuild_if_emptied()
         await self._expiring.purge()
         await self._events.purge(self._clock() - self._retention)
+        await self._keyed_calls.purge(self._clock() - KEPT)

@@ -27,6 +27,7 @@ from longcode.settings import Settings
 from longcode.store.boxes import BoxStore
 from longcode.store.cancel import CancelStore
 from longcode.store.event_stream import EventStream
+from longcode.store.keyed_calls import KeyedCallStore
 from longcode.store.message_lists import MessageLists
 from longcode.store.removal import RemovalStore
 from longcode.store.usage import UsageStore
@@ -131,6 +132,7 @@ def native_api(product: Product, identity: Identity) -> ASGIApp:
         limits=product.limits,
         usage=UsageStore(database),
         events=EventStream(database),
+        keyed_calls=KeyedCallStore(database, clock),
     )
     return native(
         desk, identity=identity, cors=Cors(settings.cors_origins), calls_per_minute=settings.api_calls_per_minute

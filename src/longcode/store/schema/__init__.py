@@ -15,6 +15,7 @@ from longcode.store.schema.accounts import (
     pace,
     sender_id,
 )
+from longcode.store.schema.calls import keyed_call
 from longcode.store.schema.carriers import (
     carrier,
     carrier_circuit,
@@ -69,6 +70,7 @@ __all__ = [
     "inbound_set",
     "inbound_unowned",
     "inbound_word",
+    "keyed_call",
     "keyword",
     "keyword_reply",
     "login",

@@ -5,12 +5,27 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
+from longcode.store.database import Instant
+
 revision = "0003"
 down_revision = "0002"
 
 
 def upgrade() -> None:
     """Expand."""
+    op.create_table(
+        "keyed_call",
+        sa.Column("account_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("key", sa.Text(), nullable=False),
+        sa.Column("fingerprint", sa.LargeBinary(), nullable=False),
+        sa.Column("claimed_until", Instant(), nullable=False),
+        sa.Column("answer", sa.Text(), nullable=True),
+        sa.Column("created_at", Instant(), nullable=False),
+        sa.PrimaryKeyConstraint("account_id", "key", name=op.f("pk_keyed_call")),
+    )
+    with op.batch_alter_table("keyed_call", schema=None) as batch_op:
+        batch_op.create_index("ix_keyed_call_created_at", ["created_at"], unique=False)
+
     op.create_table(
         "message_webhook",
         sa.Column("message_id", sa.Uuid(), nullable=False),

@@ -1,0 +1,35 @@
+"""What a call that sends a message is answered, the first time and again under its key."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final
+
+from fastapi import Header, Response
+
+from longcode.api.drafts import KEY_RULE
+from longcode.domain.public import PublicMessage, public_message
+from longcode.flow.settlement import Entered
+
+KeyHeader = Annotated[str | None, Header(alias="Idempotency-Key", description=KEY_RULE)]
+REPLAYED: Final = {
+    "Idempotent-Replayed": {
+        "description": "`true` where an earlier call with this key was the first.",
+        "schema": {"type": "string", "enum": ["true"]},
+    }
+}
+LOCATION: Final = {"Location": {"description": "Its path.", "schema": {"type": "string"}}}
+SENT: Final[dict[int | str, Any]] = {
+    200: {"model": PublicMessage, "description": "The key's message, as it is now.", "headers": REPLAYED},
+    201: {"headers": LOCATION},
+}
+
+
+def sent(entered: Entered, response: Response) -> PublicMessage:
+    """The stored message, with what SENT says."""
+    shown = public_message(entered.message)
+    if entered.replayed:
+        response.status_code = 200
+        response.headers["idempotent-replayed"] = "true"
+    else:
+        response.headers["location"] = f"/v1/messages/{shown.id}"
+    return shown
