@@ -244,6 +244,18 @@ async def test_methods_and_slashes(mine: Client) -> None:
         assert (await mine.get(unknown)).json["code"] == "unknown_path"
 
 
+async def test_a_word_of_a_path_is_no_id(mine: Client) -> None:
+    for method, path in (
+        ("GET", "/messages/batch"),
+        ("DELETE", "/messages/preview"),
+        ("PATCH", "/numbers/assign"),
+        ("DELETE", "/mailboxes/anna/messages/delete"),
+        ("DELETE", "/optouts/import"),
+    ):
+        wrong = await mine.call(method, path, {} if method == "PATCH" else None)
+        assert (wrong.status, wrong.headers["allow"]) == (405, "OPTIONS, POST")
+
+
 @pytest.mark.parametrize("id_", ["1", "x" * 36, "01936f2c-6a54-7d5b-9c52-3c1f0d6b7a10", "%00", "%ff"])
 async def test_what_names_nothing_is_not_found(mine: Client, id_: str) -> None:
     assert (await mine.get(f"/messages/{id_}")).json["code"] == "not_found"

@@ -88,12 +88,10 @@ def everything() -> tuple[Operation, ...]:
 def operation(method: str, path: str) -> Operation | None:
     """What is described at a path as it was sent, query and trailing slash or not."""
     bare = path.partition("?")[0].rstrip("/")
-    fitting = [
-        found
-        for found in everything()
-        if found.method == ("GET" if method == "HEAD" else method) and _pattern(found.path).fullmatch(bare)
-    ]
-    return min(fitting, key=lambda found: found.path.count("{"), default=None)
+    fitting = [found for found in everything() if _pattern(found.path).fullmatch(bare)]
+    path = min((found.path for found in fitting), key=lambda template: template.count("{"), default="")
+    sought = "GET" if method == "HEAD" else method
+    return next((found for found in fitting if (found.path, found.method) == (path, sought)), None)
 
 
 def check_described(method: str, path: str, reply: Reply) -> None:

@@ -24,6 +24,7 @@ from longcode.api.once import Once
 from longcode.api.openapi import describe
 from longcode.api.operator import add_operator
 from longcode.api.optouts import add_optouts
+from longcode.api.routing import keep_apart
 from longcode.api.senders import add_senders
 from longcode.api.webhooks import add_webhooks
 from longcode.wire.cors import Cors
@@ -75,4 +76,5 @@ def _routed(desk: Desk, **how: Any) -> FastAPI:
     app = FastAPI(openapi_url=None, redirect_slashes=False, separate_input_output_schemas=False, **how)
     for add in ADDED:
         add(app, desk)
+    keep_apart(app.routes)
     return app

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import inspect
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, MutableMapping, Sequence
 from typing import Any, Final
 
 from fastapi import FastAPI, Request, Response
@@ -12,6 +12,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.responses import StreamingResponse
+from starlette.routing import Match
 
 from longcode import log
 from longcode.api import problems
@@ -42,7 +43,20 @@ _logger = log.get("http")
 
 
 class Route(APIRoute):
-    """One operation. The caller is known before anything of the body is read."""
+    """One operation. The caller is known before anything of the body is read.
+
+    elsewhere: values of its parameters with which a path is another's: `batch` of `/messages/{id}`.
+    """
+
+    elsewhere: tuple[Mapping[str, str], ...] = ()
+
+    def matches(self, scope: MutableMapping[str, Any]) -> tuple[Match, MutableMapping[str, Any]]:
+        """Whether the route serves the call, and what the path says."""
+        match, found = super().matches(scope)
+        given = found.get("path_params", {}).items()
+        if any(values.items() <= given for values in self.elsewhere):
+            return Match.NONE, {}
+        return match, found
 
     def get_route_handler(self) -> Handler:
         """The handler with all that stands around it."""
@@ -98,6 +112,24 @@ class Route(APIRoute):
             request = with_body(request, await call.read(), is_json=BODY_TYPE not in terms)
         response = await handle(request)
         return tagged(request, response) if TAGGED in terms and response.status_code == 200 else response
+
+
+def keep_apart(routes: Iterable[object]) -> None:
+    """See to it that a path which one route names to the letter is no other's, whatever the method."""
+    ours = [route for route in routes if isinstance(route, Route)]
+    for route in ours:
+        found = (_difference(route.path.split("/"), path.split("/")) for path in {other.path for other in ours})
+        route.elsewhere = tuple(values for values in found if values)
+
+
+def _difference(own: Sequence[str], other: Sequence[str]) -> Mapping[str, str]:
+    """By name the parameters of the own path in whose places the other has words; empty where it is no such path."""
+    if len(own) != len(other):
+        return {}
+    apart = [(one, word) for one, word in zip(own, other, strict=True) if one != word]
+    if any(not one.startswith("{") or word.startswith("{") for one, word in apart):
+        return {}
+    return {one.strip("{}"): word for one, word in apart}
 
 
 class Routes:
