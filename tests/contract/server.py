@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -18,12 +18,18 @@ START_SECONDS = 20.0
 
 @dataclass(frozen=True, slots=True)
 class Installation:
-    """A server with an account that has something of everything. operator, account: headers of who calls."""
+    """A server with an account that has something of everything.
+
+    basic, bearer: headers of who calls as this account. operator: of one who calls for it. keeper: of one who calls for
+    another account, and may revoke keys there.
+    """
 
     url: str
-    name: str
-    account: dict[str, str]
-    operator: dict[str, str]
+    basic: Mapping[str, str]
+    bearer: Mapping[str, str]
+    operator: Mapping[str, str]
+    keeper: Mapping[str, str]
+    dlr_secret: str
 
 
 @contextmanager
@@ -69,7 +75,16 @@ async def _set_up(api: Api, port: int) -> Installation:
     await api.product.catalog_store.add_route("simulator", prefix="", account_id=None, priority=0)
     for login in ("anna", "bob"):
         await api.product.mailbox_store.register(caller.account_id, login)
-    key = new_key(OPERATOR_PREFIX)
-    await api.product.accounts.add_operator_key(hash_key(key), key[:8])
-    operator = {"Authorization": f"Bearer {key}", "Longcode-Account": caller.name}
-    return Installation(f"http://127.0.0.1:{port}", caller.name, dict(caller.credentials), operator)
+    key = new_key()
+    await api.product.accounts.add_key(caller.account_id, hash_key(key), key[:8])
+    operators = new_key(OPERATOR_PREFIX)
+    await api.product.accounts.add_operator_key(hash_key(operators), operators[:8])
+    operator = {"Authorization": f"Bearer {operators}"}
+    return Installation(
+        url=f"http://127.0.0.1:{port}",
+        basic=caller.credentials,
+        bearer={"Authorization": f"Bearer {key}"},
+        operator={**operator, "Longcode-Account": caller.name},
+        keeper={**operator, "Longcode-Account": (await api.account("other")).name},
+        dlr_secret=DLR_SECRET,
+    )
