@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import asyncpg
@@ -20,6 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from sqlalchemy.types import TypeEngine
 
 from longcode.errors import StorageDown
+from longcode.store.driver_pool import DriverPool
 
 SQLITE_BUSY_SECONDS = 15
 CONNECT_SECONDS = 5.0
@@ -115,7 +116,7 @@ class Database:
         self.capabilities = SQLITE if self.is_sqlite else POSTGRESQL
         self.told: Callable[[], None] = _nobody
         self._writer = asyncio.Lock()
-        self._driver_pool: Any = None if self.is_sqlite else _driver_pool(parsed, pool_size, command_seconds)
+        self._drivers = None if self.is_sqlite else _drivers(parsed, pool_size, command_seconds)
         self.engine = (
             _sqlite_engine(parsed) if self.is_sqlite else _postgresql_engine(parsed, pool_size, command_seconds)
         )
@@ -151,38 +152,43 @@ class Database:
 
     @asynccontextmanager
     async def driver(self) -> AsyncIterator[Any]:
-        """A bare asyncpg connection, one statement a transaction, for the hot statements.
-
-        From a pool of its own: on the engine's, each statement would pay four times its price in Python.
-        """
-        async with _faults_as_storage_down():
-            await self._driver_pool  # connects nothing yet; harmless when repeated
-            async with self._driver_pool.acquire(timeout=CONNECT_SECONDS) as driver:
-                try:
-                    yield driver
-                except asyncpg.InternalClientError as error:
-                    # The server's farewell has come and the end of the stream has not: nothing was asked.
-                    driver.terminate()
-                    raise StorageDown(f"the database did not answer: {error}") from error
-                except asyncpg.InterfaceError as error:
-                    if not driver.is_closed():
-                        raise
-                    raise StorageDown(f"the database did not answer: {error}") from error
-                except TimeoutError as error:
-                    # Its answer may still come; nobody else may take that for theirs.
-                    driver.terminate()
-                    raise StorageDown("the database did not answer in time") from error
+        """A bare asyncpg connection, one statement a transaction, for the hot statements."""
+        pool = self._drivers
+        assert pool is not None, "only PostgreSQL has them"
+        connection = None
+        try:
+            connection = await pool.take()
+            yield connection
+        except asyncpg.InternalClientError as error:
+            # The server's farewell has come and the end of the stream has not: nothing was asked.
+            _cut(connection)
+            raise StorageDown(f"the database did not answer: {error}") from error
+        except asyncpg.InterfaceError as error:
+            if connection is not None and not connection.is_closed():
+                raise
+            raise StorageDown(f"the database did not answer: {error}") from error
+        except asyncpg.PostgresError as error:
+            if _passes(error):
+                raise StorageDown(f"the database did not answer: {error}") from error
+            raise
+        except (OSError, TimeoutError) as error:
+            # Its answer may still come; nobody else may take that for theirs.
+            _cut(connection)
+            raise StorageDown(f"the database did not answer: {error or 'not in time'}") from error
+        finally:
+            if connection is not None:
+                pool.give_back(connection)
 
     async def close(self) -> None:
         """Close every connection."""
-        if self._driver_pool is not None:
-            await self._driver_pool
-            try:
-                async with asyncio.timeout(CLOSE_SECONDS):
-                    await self._driver_pool.close()
-            except TimeoutError:
-                self._driver_pool.terminate()
+        if self._drivers is not None:
+            await self._drivers.close(CLOSE_SECONDS)
         await self.engine.dispose()
+
+
+def _cut(connection: Any) -> None:
+    if connection is not None:
+        connection.terminate()
 
 
 def _connect_options(command_seconds: float | None) -> dict[str, Any]:
@@ -193,21 +199,11 @@ def _connect_options(command_seconds: float | None) -> dict[str, Any]:
     }
 
 
-async def _leave_as_it_is(_connection: Any) -> None:
-    """Hot statements leave nothing behind that would have to be reset."""
-
-
-def _driver_pool(url: URL, size: int, command_seconds: float | None) -> Any:
+def _drivers(url: URL, size: int, command_seconds: float | None) -> DriverPool:
     _, options = url.get_dialect()().create_connect_args(url)
-    return asyncpg.create_pool(
-        **{name: value for name, value in options.items() if not name.startswith("prepared_statement_")},
-        **_connect_options(command_seconds),
-        min_size=0,
-        max_size=size,
-        max_queries=sys.maxsize,
-        max_inactive_connection_lifetime=0,
-        reset=_leave_as_it_is,
-    )
+    plain = {name: value for name, value in options.items() if not name.startswith("prepared_statement_")}
+    connect = partial(asyncpg.connect, **plain, **_connect_options(command_seconds))
+    return DriverPool(connect, size, CONNECT_SECONDS)
 
 
 def _postgresql_engine(url: URL, pool_size: int, command_seconds: float | None) -> AsyncEngine:
