@@ -7,14 +7,14 @@ import contextlib
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 
-from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from longcode import log
+from longcode.errors import StorageDown
+from longcode.expiring.redis_lines import RedisLines, messages
 from longcode.flow.jobs import Kick
 
 CHANNEL = "longcode:kick"
-TIMEOUT_SECONDS = 1.0
 PAUSE_SECONDS = 1.0
 
 
@@ -33,28 +33,28 @@ class Wakes:
     async def publish(self, url: str) -> None:
         """Publish for as long as the process lives; what cannot be published is dropped."""
         logger = log.get("wake")
-        async with _connected(url) as redis:
+        lines = RedisLines(url)
+        try:
             while True:
                 await self._something.wait()
                 self._something.clear()
                 jobs, self._waiting = self._waiting, set()
                 try:
                     for job in jobs:
-                        await redis.publish(CHANNEL, job)
-                except (RedisError, OSError) as error:
+                        await lines.call("PUBLISH", CHANNEL, job)
+                except StorageDown as error:
                     logger.warning("kicks are lost, periods find the work", error=str(error))
                     await asyncio.sleep(PAUSE_SECONDS)
+        finally:
+            await lines.close()
 
 
 async def listen(url: str, kick: Kick) -> None:
     """Pass the kicks of other processes on for as long as this one lives."""
     while True:
         with contextlib.suppress(RedisError, OSError):
-            async with _connected(url, read_timeout=None) as redis, redis.pubsub() as subscription:
-                await subscription.subscribe(CHANNEL)
-                async for message in subscription.listen():
-                    if message["type"] == "message":
-                        kick(message["data"].decode())
+            async for job in messages(url, CHANNEL):
+                kick(job)
         await asyncio.sleep(PAUSE_SECONDS)
 
 
@@ -68,14 +68,3 @@ async def background(*coroutines: Coroutine[None, None, None]) -> AsyncIterator[
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-
-
-@asynccontextmanager
-async def _connected(url: str, *, read_timeout: float | None = TIMEOUT_SECONDS) -> AsyncIterator[Redis]:
-    redis = Redis.from_url(
-        url, socket_connect_timeout=TIMEOUT_SECONDS, socket_timeout=read_timeout, health_check_interval=0
-    )
-    try:
-        yield redis
-    finally:
-        await redis.aclose()

@@ -10,25 +10,21 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from hashlib import sha1
 from typing import Any, Final
 
-from redis.asyncio import BlockingConnectionPool, Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
+from redis.asyncio import Redis
 from redis.exceptions import NoScriptError, RedisError, ResponseError
-from redis.maint_notifications import MaintNotificationsConfig
 
 from longcode.errors import StorageDown
 from longcode.expiring.buckets import SECOND, cost, room
 from longcode.expiring.port import Bucket, Emptied, Pair, Question, Verdict
+from longcode.expiring.redis_lines import RedisLines
 
 MARKER: Final = b"longcode:marker"
-CONNECTIONS: Final = 16
 CHUNK: Final = 1000
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 MILLISECOND: Final = timedelta(milliseconds=1)
@@ -163,18 +159,9 @@ class RedisExpiring:
     ) -> None:
         self._stop_ttl = timedelta(seconds=stop_ttl_seconds)
         self._numbers = (stop_ttl_seconds * 1000, limit, window_seconds * 1000)
+        self._url = url
         self._timeout_seconds = timeout_seconds
-        pool = BlockingConnectionPool.from_url(
-            url,
-            max_connections=CONNECTIONS,
-            timeout=timeout_seconds,
-            socket_timeout=timeout_seconds,
-            socket_connect_timeout=timeout_seconds,
-            retry=Retry(NoBackoff(), 0),
-            # They would make the pool hand out connections that the server has closed.
-            maint_notifications_config=MaintNotificationsConfig(enabled=False),
-        )
-        self._redis = Redis.from_pool(pool)
+        self._lines = RedisLines(url, timeout_seconds=timeout_seconds)
 
     async def settle(self, questions: Sequence[Question]) -> list[Verdict]:
         """Answer all questions by one script call, or one MGET where none marks or counts."""
@@ -211,7 +198,7 @@ class RedisExpiring:
         held: set[Pair] = set()
         for start in range(0, len(pairs), CHUNK):
             chunk = pairs[start : start + CHUNK]
-            marker, *values = await self._call("MGET", MARKER, *map(_stop_key, chunk))
+            marker, *values = await self._lines.call("MGET", MARKER, *map(_stop_key, chunk))
             if marker is None:
                 raise Emptied(EMPTIED)
             held.update(pair for pair, value in zip(chunk, values, strict=True) if value is not None)
@@ -233,27 +220,28 @@ class RedisExpiring:
             chunk = pairs[start : start + CHUNK]
             ends = [(since + self._stop_ttl - EPOCH) // MILLISECOND for _, since in chunk]
             await self._run(RESTORE, [_stop_key(pair) for pair, _ in chunk], *ends)
-        await self._call("SET", MARKER, "1")
+        await self._lines.call("SET", MARKER, "1")
 
     async def complete(self) -> bool:
         """False where the server was emptied, or was never filled, since `restore` last ran."""
-        return bool(await self._call("EXISTS", MARKER))
+        return bool(await self._lines.call("EXISTS", MARKER))
 
     async def purge(self) -> None:
         """Nothing: the server drops what has expired."""
 
     async def close(self) -> None:
         """Let go of connections."""
-        await self._redis.aclose()
+        await self._lines.close()
 
     async def faults(self) -> list[str]:
         """What in the server's setup endangers STOP pairs, a sentence each; none where it is safe."""
         try:
-            info = await self._call("INFO")
-        except StorageDown as down:
-            if isinstance(down.__cause__, ResponseError):
-                return ["Redis does not let us ask INFO: see to it that it has appendonly yes and noeviction."]
-            raise
+            async with asyncio.timeout(self._timeout_seconds), Redis.from_url(self._url) as redis:
+                info = await redis.info()
+        except ResponseError:
+            return ["Redis does not let us ask INFO: see to it that it has appendonly yes and noeviction."]
+        except (RedisError, OSError, TimeoutError) as error:
+            raise StorageDown(f"Redis did not answer: {error or 'timeout'}") from error
         found = []
         if not info["aof_enabled"]:
             found.append("Redis has appendonly off: a restart forgets STOP pairs and counts. Set appendonly yes.")
@@ -270,24 +258,12 @@ class RedisExpiring:
 
     async def _run(self, script: Script, keys: Sequence[bytes], *arguments: int | str) -> Any:
         try:
-            return await self._call("EVALSHA", script.sha, len(keys), *keys, *arguments)
+            return await self._lines.call("EVALSHA", script.sha, len(keys), *keys, *arguments)
         except StorageDown as down:
             if not isinstance(down.__cause__, NoScriptError):
                 raise
         # A server that does not know the script has run none of it; EVAL also teaches it.
-        return await self._call("EVAL", script.text, len(keys), *keys, *arguments)
-
-    async def _call(self, *command: bytes | int | str) -> Any:
-        async with self._faults_as_storage_down():
-            return await self._redis.execute_command(*command)  # type: ignore[no-untyped-call]
-
-    @asynccontextmanager
-    async def _faults_as_storage_down(self) -> AsyncIterator[None]:
-        try:
-            async with asyncio.timeout(self._timeout_seconds):
-                yield
-        except (RedisError, OSError, TimeoutError) as error:
-            raise StorageDown(f"Redis did not answer: {error or 'timeout'}") from error
+        return await self._lines.call("EVAL", script.text, len(keys), *keys, *arguments)
 
 
 def _stop_key(pair: Pair) -> bytes:
