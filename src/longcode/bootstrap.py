@@ -19,7 +19,7 @@ from longcode.flow.health import Health
 from longcode.flow.identity import Verifier
 from longcode.flow.inbound import Inbound
 from longcode.flow.intake import Intake
-from longcode.flow.jobs import WEBHOOKS, Kick
+from longcode.flow.jobs import WEBHOOKS, Kick, Offer, kicking
 from longcode.flow.mailbox import Mailbox
 from longcode.flow.pools import Pools
 from longcode.flow.receipt import Receipts
@@ -120,8 +120,13 @@ def open_expiring(settings: Settings, database: Database, clock: Clock) -> Expir
 
 
 @asynccontextmanager
-async def running(settings: Settings, *, kick: Kick = ignore_kick, clock: Clock = utc_now) -> AsyncIterator[Product]:
-    """A Product on the running loop; at the end it drains and lets go of everything."""
+async def running(
+    settings: Settings, *, kick: Kick = ignore_kick, offer: Offer | None = None, clock: Clock = utc_now
+) -> AsyncIterator[Product]:
+    """A Product on the running loop; at the end it drains and lets go of everything.
+
+    offer: None where a kick says enough.
+    """
     async with AsyncExitStack() as stack:
         database = open_database(settings)
         stack.push_async_callback(database.close)
@@ -140,7 +145,12 @@ async def running(settings: Settings, *, kick: Kick = ignore_kick, clock: Clock 
             stop_ttl_seconds=settings.stop_ttl_seconds,
         )
         settlement = Settlement(
-            store=intake_store, expiring=expiring, stops=stops, catalog=catalog, clock=clock, kick=kick
+            store=intake_store,
+            expiring=expiring,
+            stops=stops,
+            catalog=catalog,
+            clock=clock,
+            offer=offer or kicking(kick),
         )
         intake = Intake(settlement, limit=settings.intake_limit)
         pool_store = PoolStore(database, clock)

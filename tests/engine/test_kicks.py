@@ -103,3 +103,18 @@ def test_each_kick_goes_where_its_job_runs() -> None:
         forward.kick(job)
     assert ways.links == [dispatch_job(1)]
     assert ways.workers == [dispatch_job(2), dispatch_job(3), SWEEP], "a carrier that is not known yet is a worker's"
+
+
+def test_an_offer_goes_to_links_and_is_a_kick_for_workers() -> None:
+    rows = {
+        number: CarrierRow(id=number, name=kind, driver=kind, settings={}, paused=False)
+        for number, kind in enumerate((registry.SMPP, registry.SIMULATOR), start=1)
+    }
+    ways, offers = Ways(), []
+    forward = Forward(
+        links=ways.links.append, workers=ways.workers.append, offers=lambda carrier_id, fresh: offers.append(carrier_id)
+    )
+    forward.know(Known(Catalog(1, rows)))
+    for carrier_id in (1, 2):
+        forward.offer(carrier_id, [])
+    assert (offers, ways.links, ways.workers) == ([1], [], [dispatch_job(2)])

@@ -24,7 +24,7 @@ from longcode.flow.pacing import Paces
 from longcode.flow.receipt import Receipts
 from longcode.store import schema
 from longcode.store.database import Database
-from longcode.store.outbox import NO_CAPS, Claimed, Conclusion, OutboxStore
+from longcode.store.outbox import NO_CAPS, Claimed, Conclusion, NewAttempt, OutboxStore
 from longcode.store.receipts import ReceiptStore
 from longcode.store.strays import StrayStore
 from tests.flow.world import World, open_world, send
@@ -89,6 +89,7 @@ class FlakyOutbox(OutboxStore):
     """The real queue, whose next conclusions are lost. after_claim: what happens, once, behind a claim of something."""
 
     lose = 0
+    hurried = 0
     after_claim: Callable[[], Awaitable[None]] | None = None
 
     async def claim(
@@ -98,6 +99,11 @@ class FlakyOutbox(OutboxStore):
         after, self.after_claim = (self.after_claim, None) if claimed else (None, self.after_claim)
         if after is not None:
             await after()
+        return claimed
+
+    async def claim_fresh(self, attempts: Sequence[NewAttempt], lease: timedelta) -> list[Claimed]:
+        claimed = await super().claim_fresh(attempts, lease)
+        self.hurried += len(claimed)
         return claimed
 
     async def conclude(self, conclusions: Sequence[Conclusion]) -> None:

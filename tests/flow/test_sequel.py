@@ -136,7 +136,7 @@ async def test_dispatch_sends_the_confirmation_and_nothing_else_to_who_opted_out
     await desk.take(sms("stop"))
     (confirmation,) = await desk.world.rows("auto_reply")
     messages = [waiting, await desk.world.message(confirmation.message_id)]
-    assert await desk.world.stops.stopped(messages) == {waiting}
+    assert await desk.world.stops.stopped(messages) == {waiting.id}
 
 
 async def test_the_confirmation_reaches_the_carrier_and_what_was_waiting_does_not(database_url: str) -> None:

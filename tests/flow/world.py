@@ -24,6 +24,7 @@ from longcode.flow.catalog import CatalogCache
 from longcode.flow.health import Health
 from longcode.flow.inbound import Inbound
 from longcode.flow.intake import Intake
+from longcode.flow.jobs import kicking
 from longcode.flow.mailbox import Mailbox
 from longcode.flow.pools import Pools
 from longcode.flow.rerouting import Rerouting
@@ -262,7 +263,7 @@ async def open_world(
         stop_ttl_seconds=STOP_TTL_SECONDS,
     )
     settlement = Settlement(
-        store=store, expiring=expiring, stops=stops, catalog=catalog, clock=clock, kick=kicked.append
+        store=store, expiring=expiring, stops=stops, catalog=catalog, clock=clock, offer=kicking(kicked.append)
     )
     intake = Intake(settlement, limit=intake_limit)
     intake.start()

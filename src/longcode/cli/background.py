@@ -62,13 +62,14 @@ async def _link(settings: Settings, names: frozenset[str], wait_seconds: int) ->
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     runner = LocalRunner()
-    listening = [] if settings.redis_url is None else [listen(settings.redis_url, runner.kick)]
-    async with forwarding(settings) as forward, running(settings, kick=forward.kick) as product:
+    async with forwarding(settings) as forward, running(settings, kick=forward.kick, offer=forward.offer) as product:
         known = {carrier.name for carrier in (await product.catalog.now()).carriers.values()}
         unknown = sorted(names - known)
         if unknown:
             raise ConfigurationError([f"there is no carrier {name}" for name in unknown])
         forward.know(product.catalog)
-        async with working(product, runner, drivers=LINK_DRIVERS, names=names or None), background(*listening):
-            click.echo("Longcode links", err=True)
-            await stop.wait()
+        async with working(product, runner, drivers=LINK_DRIVERS, names=names or None) as jobs:
+            listening = [] if settings.redis_url is None else [listen(settings.redis_url, runner.kick, jobs.offer)]
+            async with background(*listening):
+                click.echo("Longcode links", err=True)
+                await stop.wait()

@@ -175,6 +175,6 @@ async def _telling(settings: Settings) -> AsyncIterator[Product]:
         return
     from longcode.engine.kicks import forwarding  # loads Celery
 
-    async with forwarding(settings) as forward, running(settings, kick=forward.kick) as product:
+    async with forwarding(settings) as forward, running(settings, kick=forward.kick, offer=forward.offer) as product:
         forward.know(product.catalog)
         yield product

@@ -20,7 +20,10 @@ def create() -> Lifespan:
 
     @asynccontextmanager
     async def build() -> AsyncIterator[ASGIApp]:
-        async with forwarding(settings) as forward, running(settings, kick=forward.kick) as product:
+        async with (
+            forwarding(settings) as forward,
+            running(settings, kick=forward.kick, offer=forward.offer) as product,
+        ):
             forward.know(product.catalog)
             yield application(product)
 

@@ -187,7 +187,7 @@ class _Life:
     async def _stand(self) -> None:
         async with (
             forwarding(self._settings) as forward,
-            running(self._settings, kick=forward.kick) as product,
+            running(self._settings, kick=forward.kick, offer=forward.offer) as product,
         ):
             forward.know(product.catalog)
             jobs = Jobs(product, forward.kick, drivers=WORKER_DRIVERS)

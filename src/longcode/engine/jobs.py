@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from random import random
@@ -24,6 +24,7 @@ from longcode.flow.jobs import (
     STANDING,
     SWEEP,
     WEBHOOKS,
+    Fresh,
     Kick,
     dispatch_job,
 )
@@ -85,6 +86,11 @@ class Jobs:
             runs[WEBHOOKS] = self._run_webhooks
         self.kinds: Mapping[str, Work] = {name: Work(run, PERIOD_SECONDS[name]) for name, run in runs.items()}
 
+    def offer(self, carrier_id: int, fresh: Sequence[Fresh]) -> None:
+        """As Offer, in this process."""
+        self._dispatch.offer(carrier_id, fresh)
+        self._kick(dispatch_job(carrier_id))
+
     def stop(self) -> None:
         """Begin nothing any more; a job that runs ends soon."""
         self._dispatch.stop()
@@ -118,12 +124,12 @@ class Jobs:
 @asynccontextmanager
 async def working(
     product: Product, runner: LocalRunner, *, drivers: frozenset[str], names: frozenset[str] | None = None
-) -> AsyncIterator[None]:
+) -> AsyncIterator[Jobs]:
     """The jobs of one process on its own runner."""
     jobs = Jobs(product, runner.kick, drivers=drivers, names=names)
     runner.start(jobs.kinds, tuple(name for name in STANDING if name in jobs.kinds))
     try:
-        yield
+        yield jobs
     finally:
         jobs.stop()
         await runner.close()

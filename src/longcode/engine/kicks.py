@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from longcode import log
@@ -13,7 +13,7 @@ from longcode.engine.jobs import LINK_DRIVERS
 from longcode.engine.wake import Wakes, background
 from longcode.errors import StorageDown
 from longcode.flow.catalog import CatalogCache
-from longcode.flow.jobs import DISPATCH, Kick
+from longcode.flow.jobs import DISPATCH, Fresh, Kick, Offer, dispatch_job, kicking
 from longcode.settings import Settings
 
 PAUSE_SECONDS = 1.0
@@ -73,11 +73,15 @@ class BrokerKicks:
 
 
 class Forward:
-    """Takes each kick to the kind of process that runs its job."""
+    """Takes each kick to the kind of process that runs its job.
 
-    def __init__(self, *, links: Kick, workers: Kick) -> None:
+    offers: to links; None where a kick says enough.
+    """
+
+    def __init__(self, *, links: Kick, workers: Kick, offers: Offer | None = None) -> None:
         self._links = links
         self._workers = workers
+        self._offers = offers or kicking(links)
         self._catalog: CatalogCache | None = None
 
     def know(self, catalog: CatalogCache) -> None:
@@ -87,6 +91,14 @@ class Forward:
     def kick(self, job: str) -> None:
         """As Kick."""
         (self._links if self._is_linked(job) else self._workers)(job)
+
+    def offer(self, carrier_id: int, fresh: Sequence[Fresh]) -> None:
+        """As Offer."""
+        job = dispatch_job(carrier_id)
+        if self._is_linked(job):
+            self._offers(carrier_id, fresh)
+        else:
+            self._workers(job)
 
     def _is_linked(self, job: str) -> bool:
         kind, _, argument = job.partition(" ")
@@ -101,11 +113,12 @@ async def forwarding(settings: Settings) -> AsyncIterator[Forward]:
     """Kicks from this process to others, as far as there is something to carry them."""
     links: Kick = ignore_kick
     workers: Kick = ignore_kick
+    offers: Offer | None = None
     async with AsyncExitStack() as stack:
         if settings.redis_url is not None:
             wakes = Wakes()
             await stack.enter_async_context(background(wakes.publish(settings.redis_url)))
-            links = wakes.kick
+            links, offers = wakes.kick, wakes.offer
         url = url_of(settings)
         if url is not None:
             broker = Broker(url)
@@ -114,4 +127,4 @@ async def forwarding(settings: Settings) -> AsyncIterator[Forward]:
             kicks.start()
             stack.callback(kicks.close)
             workers = kicks.kick
-        yield Forward(links=links, workers=workers)
+        yield Forward(links=links, workers=workers, offers=offers)

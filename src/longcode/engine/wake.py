@@ -4,30 +4,36 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import asynccontextmanager
 
+import msgspec
 from redis.exceptions import RedisError
 
 from longcode import log
 from longcode.errors import StorageDown
 from longcode.expiring.redis_lines import RedisLines, messages
-from longcode.flow.jobs import Kick
+from longcode.flow.jobs import MOST_FRESH, Fresh, Kick, Offer, dispatch_job
 
 CHANNEL = "longcode:kick"
 PAUSE_SECONDS = 1.0
 
 
 class Wakes:
-    """Publishes this process's kicks. Kicks of one job that are not out yet fall together."""
+    """Publishes this process's kicks and offers. Those of one job that are not out yet fall together."""
 
     def __init__(self) -> None:
-        self._waiting: set[str] = set()
+        self._waiting: dict[str, list[Fresh]] = {}
         self._something = asyncio.Event()
 
     def kick(self, job: str) -> None:
         """Tell the other processes; returns at once."""
-        self._waiting.add(job)
+        self._waiting.setdefault(job, [])
+        self._something.set()
+
+    def offer(self, carrier_id: int, fresh: Sequence[Fresh]) -> None:
+        """As `kick`, with what is new where that is not much."""
+        self._waiting.setdefault(dispatch_job(carrier_id), []).extend(fresh)
         self._something.set()
 
     async def publish(self, url: str) -> None:
@@ -38,10 +44,10 @@ class Wakes:
             while True:
                 await self._something.wait()
                 self._something.clear()
-                jobs, self._waiting = self._waiting, set()
+                waiting, self._waiting = self._waiting, {}
                 try:
-                    for job in jobs:
-                        await lines.call("PUBLISH", CHANNEL, job)
+                    for job, fresh in waiting.items():
+                        await lines.call("PUBLISH", CHANNEL, _told(job, fresh))
                 except StorageDown as error:
                     logger.warning("kicks are lost, periods find the work", error=str(error))
                     await asyncio.sleep(PAUSE_SECONDS)
@@ -49,13 +55,21 @@ class Wakes:
             await lines.close()
 
 
-async def listen(url: str, kick: Kick) -> None:
-    """Pass the kicks of other processes on for as long as this one lives."""
+async def listen(url: str, kick: Kick, offer: Offer) -> None:
+    """Pass the kicks and offers of other processes on for as long as this one lives."""
     while True:
         with contextlib.suppress(RedisError, OSError):
-            async for job in messages(url, CHANNEL):
-                kick(job)
+            async for told in messages(url, CHANNEL):
+                job, _, fresh = told.partition("\n")
+                if fresh:
+                    offer(int(job.partition(" ")[2]), msgspec.json.decode(fresh, type=list[Fresh]))
+                else:
+                    kick(job)
         await asyncio.sleep(PAUSE_SECONDS)
+
+
+def _told(job: str, fresh: Sequence[Fresh]) -> str:
+    return f"{job}\n{msgspec.json.encode(fresh).decode()}" if 0 < len(fresh) <= MOST_FRESH else job
 
 
 @asynccontextmanager

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from longcode.carriers.port import Accepted, Deferred, Outcome, Rejected, Submission, Unconfirmed
 from longcode.domain.message import Status
-from longcode.store.outbox import Claimed, Conclusion, NewOutcome, PastAttempt
+from longcode.store.outbox import Claimed, Conclusion, NewAttempt, NewOutcome, PastAttempt
 
 # After its validity an unconfirmed message may still get a late receipt.
 GRACE = timedelta(minutes=15)
@@ -53,6 +53,18 @@ def cut_attempts(claimed: Claimed, carrier_id: int) -> tuple[NewOutcome, ...]:
 def not_written(submissions: Sequence[Submission], carrier_id: int) -> tuple[NewOutcome, ...]:
     """The attempts of segments that were kept back at the last moment."""
     return tuple(_outcome(carrier_id, submission, kind=UNWRITTEN) for submission in submissions)
+
+
+def unwritten(attempt: NewAttempt) -> NewOutcome:
+    """As `not_written`, of an attempt that never became a submission."""
+    return NewOutcome(
+        attempt_id=attempt.id,
+        message_id=attempt.message_id,
+        segment_index=attempt.segment_index,
+        segment_total=attempt.segment_total,
+        carrier_id=attempt.carrier_id,
+        kind=UNWRITTEN,
+    )
 
 
 def until_known(claimed: Claimed, now: datetime) -> timedelta:

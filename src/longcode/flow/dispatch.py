@@ -11,24 +11,24 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from dataclasses import dataclass
+from datetime import timedelta
 from typing import Protocol
 from uuid import UUID
 
 from longcode import log
 from longcode.carriers.port import Accepted, Driver, Outcome, Submission, Unconfirmed
 from longcode.domain.clock import Clock, MintId
-from longcode.domain.message import Message, Status
-from longcode.encoding.segments import Encoding
-from longcode.errors import LongcodeError, Unavailable
-from longcode.flow.conclusion import conclude, cut_attempts, not_written, unproven, until_known
+from longcode.domain.message import Status
+from longcode.errors import Unavailable
+from longcode.flow.conclusion import conclude, not_written
 from longcode.flow.failover import fail_over
+from longcode.flow.flight import Flight, cut, end_expired, hold_unproven, put_back, take_off, waiting_status
 from longcode.flow.health import Health
-from longcode.flow.jobs import Kick, dispatch_job
+from longcode.flow.jobs import MOST_FRESH, Fresh, Kick, dispatch_job
 from longcode.flow.pacing import Paces, Pacing
 from longcode.flow.receipt import Receipts
-from longcode.flow.stops import Stops
+from longcode.flow.stops import Addressed, Stops
 from longcode.flow.together import together
 from longcode.store.outbox import Claimed, Conclusion, NewAttempt, OutboxStore
 
@@ -54,15 +54,6 @@ class Drivers(Protocol):
 
     async def driver(self, carrier_id: int) -> Driver | None:
         """The driver of a carrier; None where it is paused, unknown, or another process's."""
-
-
-@dataclass(slots=True)
-class _Flight:
-    """One message on its way, and the answers to its segments so far."""
-
-    claimed: Claimed
-    submissions: tuple[Submission, ...]
-    answers: dict[Submission, Outcome] = field(default_factory=dict)
 
 
 class _Lease:
@@ -103,13 +94,19 @@ class Dispatch:
         self._means = means
         self._drivers = drivers
         self._lanes: dict[int, Lane] = {}
+        self._fresh: dict[int, tuple[Fresh, ...]] = {}
         self._stopping = False
+
+    def offer(self, carrier_id: int, fresh: Sequence[Fresh]) -> None:
+        """Say what has just been queued for a carrier; its next drain may begin that by fewer steps."""
+        self._fresh[carrier_id] = (*self._fresh.get(carrier_id, ()), *fresh)[:MOST_FRESH]
 
     async def drain(self, carrier_id: int) -> float | None:
         """Send what is due on one carrier, for a few seconds at most.
 
         Seconds until there is more to do: 0.0 at once, None not before somebody says so.
         """
+        fresh = self._fresh.pop(carrier_id, ())
         driver = None if self._stopping else await self._drivers.driver(carrier_id)
         if driver is None:
             return None
@@ -118,7 +115,7 @@ class Dispatch:
             if lane is not None:
                 await lane.close()
             lane = self._lanes[carrier_id] = Lane(carrier_id, driver, self._means)
-        return await lane.drain()
+        return await lane.drain(fresh)
 
     async def settled(self) -> None:
         """Wait until everything that was handed over is answered and recorded."""
@@ -146,7 +143,7 @@ class Lane:
         self._means = means
         self._pacing = Pacing(carrier_id, driver.segments_per_second, means.paces)
         self._watch = means.health.watch(carrier_id)
-        self._flights: dict[UUID, _Flight] = {}  # by attempt
+        self._flights: dict[UUID, Flight] = {}  # by attempt
         self._handing_over: set[asyncio.Task[None]] = set()
         self._concluded: list[tuple[Conclusion, _Answers]] = []
         self._something = asyncio.Event()
@@ -157,8 +154,8 @@ class Lane:
         self._stops_down = False
         self._log = log.get("dispatch")
 
-    async def drain(self) -> float | None:
-        """As Dispatch.drain."""
+    async def drain(self, fresh: Sequence[Fresh] = ()) -> float | None:
+        """As Dispatch.drain. fresh: what has just been queued."""
         loop = asyncio.get_running_loop()
         end = loop.time() + DRAIN_SECONDS
         while loop.time() < end and not self._stopping:
@@ -170,6 +167,10 @@ class Lane:
             room = await self._watch.room(busy=bool(self._flights))
             if room.most == 0:
                 return room.again_seconds
+            if fresh and self._is_at_rest() and room.most is None and capacity.segments >= len(fresh):
+                await self._hurry(fresh)
+                fresh = ()
+                continue
             limit, at_most = self._pacing.limit(capacity.segments), self._pacing.at_most()
             limit = limit if room.most is None else min(limit, room.most)
             lease = _Lease(self._means.clock)
@@ -202,83 +203,35 @@ class Lane:
                     await self._idle.wait()
             self._recorder.cancel()
 
-    async def _ready(self, claimed: Sequence[Claimed]) -> list[_Flight]:
+    def _is_at_rest(self) -> bool:
+        """Nothing is on its way, so nobody is overtaken, and nothing has to wait for a pace."""
+        return not self._flights and not self._stops_down and self._pacing.is_free()
+
+    async def _hurry(self, fresh: Sequence[Fresh]) -> None:
+        """Claim what has just been queued and begin its attempts at once, while STOP is asked."""
+        begun = {one.id: NewAttempt(self._means.mint_id(), one.id, 0, 1, self._carrier_id) for one in fresh}
+        stopped, claimed = await together(
+            self._stopped(fresh), self._means.outbox.claim_fresh(list(begun.values()), LEASE)
+        )
+        back, flights = take_off(claimed, begun, self.driver, self._means.mint_id)
+        await self._means.outbox.conclude(back)
+        await self._launch(await self._keep_back(flights, stopped))
+
+    async def _ready(self, claimed: Sequence[Claimed]) -> list[Flight]:
         """Take out what may not go now, step by step; the rest, cut into segments."""
-        held, alive = self._hold_unproven(claimed)
-        ended, alive = _end_expired(alive)
-        done, flights = self._cut(alive)
+        held, alive = hold_unproven(claimed, self.driver, self._carrier_id, self._means.clock(), LEASE)
+        ended, alive = end_expired(alive)
+        done, flights = cut(alive, self.driver, self._means.mint_id)
         await self._means.outbox.conclude([*held, *ended, *done])
         return flights
 
-    def _hold_unproven(self, claimed: Sequence[Claimed]) -> tuple[list[Conclusion], list[Claimed]]:
-        """A segment that may be with the carrier goes out again only where the carrier deduplicates.
-
-        Past its validity nothing goes out, but a receipt may come until the grace is over.
-        """
-        now = self._means.clock()
-        held = [one for one in claimed if unproven(one) and self._may_be_proven(one, now)]
-        waiting = [
-            # Never less than a lease: where two clocks differ, a message must not go round and round.
-            Conclusion(
-                message_id=one.message.id,
-                outcomes=cut_attempts(one, self._carrier_id),
-                status=Status.SENDING,
-                again_after=max(until_known(one, now), LEASE),
-            )
-            for one in held
-        ]
-        return waiting, [one for one in claimed if one not in held]
-
-    def _may_be_proven(self, claimed: Claimed, now: datetime) -> bool:
-        return until_known(claimed, now) > timedelta() if claimed.expired else not self.driver.deduplicates
-
-    def _cut(self, claimed: Sequence[Claimed]) -> tuple[list[Conclusion], list[_Flight]]:
-        """Messages as segments; those that the carrier cannot take, or has already, are done."""
-        done, flights = [], []
-        for one in claimed:
-            try:
-                flight = self._prepare(one)
-            except LongcodeError as error:
-                done.append(Conclusion(message_id=one.message.id, status=Status.FAILED, error=error.code))
-                continue
-            if flight.submissions:
-                flights.append(flight)
-            else:
-                done.append(Conclusion(message_id=one.message.id, status=Status.SENT))
-        return done, flights
-
-    def _prepare(self, claimed: Claimed) -> _Flight:
-        """The submissions of the segments that the carrier does not have yet."""
-        message = claimed.message
-        reference = int.from_bytes(message.id.bytes[-2:])
-        done = {past.segment_index for past in claimed.past if past.kind == "accepted"}
-        return _Flight(
-            claimed,
-            tuple(
-                Submission(
-                    attempt_id=self._means.mint_id(),
-                    message_id=message.id,
-                    segment_index=segment.index,
-                    segment_total=segment.total,
-                    segment_reference=reference,
-                    sender=message.sender,
-                    recipient=message.recipient,
-                    text=segment.text,
-                    encoding=segment.encoding.value,
-                    expires_at=claimed.expires_at,
-                )
-                for segment in self.driver.cut(message.text, Encoding(message.encoding), reference)
-                if segment.index not in done
-            ),
-        )
-
-    async def _pace(self, flights: Sequence[_Flight]) -> list[_Flight]:
+    async def _pace(self, flights: Sequence[Flight]) -> list[Flight]:
         """Put back what has to wait for its account, its sender or the carrier; the rest."""
         try:
             turns = await self._pacing.turns([(flight.claimed, len(flight.submissions)) for flight in flights])
         except Unavailable as error:
             self._log.warning("dispatch waits for the expiring state", messages=len(flights), error=str(error))
-            await self._means.outbox.conclude([_put_back(flight.claimed, STATE_DOWN_PAUSE) for flight in flights])
+            await self._means.outbox.conclude([put_back(flight.claimed, STATE_DOWN_PAUSE) for flight in flights])
             return []
         now = self._means.clock()
         waiting = []
@@ -287,11 +240,11 @@ class Lane:
                 # It ends on time, also where its turn would come later.
                 left = max(flight.claimed.expires_at - now, LEAST_PAUSE)
                 pause = min(timedelta(seconds=turn.after_seconds), left)
-                waiting.append(_put_back(flight.claimed, pause, paced=not flight.claimed.past))
+                waiting.append(put_back(flight.claimed, pause, paced=not flight.claimed.past))
         await self._means.outbox.conclude(waiting)
         return [flight for flight, turn in zip(flights, turns, strict=True) if turn.go]
 
-    async def _admit(self, flights: Sequence[_Flight], lease: _Lease) -> list[_Flight]:
+    async def _admit(self, flights: Sequence[Flight], lease: _Lease) -> list[Flight]:
         """Ask STOP again while the attempts are committed; those that may go, with all that goes on record.
 
         Where STOP could not be asked lately, it is asked first: each try would leave its attempts behind. Nothing is
@@ -300,45 +253,50 @@ class Lane:
         if not flights or self._is_late(flights, lease):
             return []
         if self._stops_down:
-            stopped = await self._stopped(flights)
+            stopped = await self._stopped([flight.claimed.message for flight in flights])
             if stopped is None:
-                await self._means.outbox.conclude([_put_back(flight.claimed, STATE_DOWN_PAUSE) for flight in flights])
+                await self._means.outbox.conclude([put_back(flight.claimed, STATE_DOWN_PAUSE) for flight in flights])
                 return []
             if self._is_late(flights, lease):
                 return []
             await self._begin(flights)
         else:
-            stopped, _ = await together(self._stopped(flights), self._begin(flights))
+            messages = [flight.claimed.message for flight in flights]
+            stopped, _ = await together(self._stopped(messages), self._begin(flights))
+        return await self._keep_back(flights, stopped)
+
+    async def _keep_back(self, flights: Sequence[Flight], stopped: set[UUID] | None) -> list[Flight]:
+        """Those that may go, of flights whose attempts are begun. stopped: as `_stopped` says."""
         self._stops_down = stopped is None
         unwritten = [
             Conclusion(
                 message_id=flight.claimed.message.id,
                 outcomes=not_written(flight.submissions, self._carrier_id),
-                status=Status.FAILED if stopped is not None else _waiting(flight.claimed),
+                status=Status.FAILED if stopped is not None else waiting_status(flight.claimed),
                 error="opted_out" if stopped is not None else None,
                 again_after=None if stopped is not None else STATE_DOWN_PAUSE,
             )
             for flight in flights
-            if stopped is None or flight.claimed.message in stopped
+            if stopped is None or flight.claimed.message.id in stopped
         ]
         await self._means.outbox.conclude(unwritten)
-        return [] if stopped is None else [flight for flight in flights if flight.claimed.message not in stopped]
+        return [] if stopped is None else [flight for flight in flights if flight.claimed.message.id not in stopped]
 
-    def _is_late(self, flights: Sequence[_Flight], lease: _Lease) -> bool:
+    def _is_late(self, flights: Sequence[Flight], lease: _Lease) -> bool:
         if not lease.is_late():
             return False
         self._log.warning("dispatch stood still; others send what it had claimed", messages=len(flights))
         return True
 
-    async def _stopped(self, flights: Sequence[_Flight]) -> set[Message] | None:
+    async def _stopped(self, messages: Sequence[Addressed]) -> set[UUID] | None:
         """Whose recipients said STOP; None where that cannot be asked now."""
         try:
-            return await self._means.stops.stopped([flight.claimed.message for flight in flights])
+            return await self._means.stops.stopped(messages)
         except Unavailable as error:
-            self._log.warning("dispatch waits for the expiring state", messages=len(flights), error=str(error))
+            self._log.warning("dispatch waits for the expiring state", messages=len(messages), error=str(error))
             return None
 
-    async def _begin(self, flights: Sequence[_Flight]) -> None:
+    async def _begin(self, flights: Sequence[Flight]) -> None:
         """Commit the attempts: from here on a crash leaves them unconfirmed, never unknown."""
         await self._means.outbox.begin(
             [
@@ -354,7 +312,7 @@ class Lane:
             ]
         )
 
-    async def _launch(self, flights: Sequence[_Flight]) -> None:
+    async def _launch(self, flights: Sequence[Flight]) -> None:
         """Hand the window over, and let the answers come when they come."""
         submissions = [submission for flight in flights for submission in flight.submissions]
         if not submissions:
@@ -434,30 +392,3 @@ class Lane:
         except Exception as error:
             # Their leases end, and then their attempts count as unconfirmed.
             self._log.error("outcomes could not be recorded", messages=len(batch), exc_info=error)
-
-
-def _put_back(claimed: Claimed, pause: timedelta, *, paced: bool = False) -> Conclusion:
-    """Wait for a state of ours. Paced only what was never tried: the others' deferrals say that they were."""
-    return Conclusion(
-        message_id=claimed.message.id,
-        status=_waiting(claimed),
-        again_after=pause,
-        paced=paced,
-    )
-
-
-def _waiting(claimed: Claimed) -> Status | None:
-    """The status of a message that goes back into the queue."""
-    return Status.SENDING if unproven(claimed) else None
-
-
-def _end_expired(claimed: Sequence[Claimed]) -> tuple[list[Conclusion], list[Claimed]]:
-    """Messages whose validity is over end as failed; the error says whether they may have been sent."""
-    ended = [
-        Conclusion(
-            message_id=one.message.id, status=Status.FAILED, error="outcome_unknown" if unproven(one) else "expired"
-        )
-        for one in claimed
-        if one.expired
-    ]
-    return ended, [one for one in claimed if not one.expired]

@@ -68,6 +68,10 @@ class Pacing:
         """Seconds until it makes sense to claim anything; 0.0: now."""
         return max(0.0, self._carrier_waits_until - self._paces.now())
 
+    def is_free(self) -> bool:
+        """Nothing of this lane has a pace."""
+        return not self._carrier_rate and not self._paces.catalog.latest.paces
+
     def limit(self, capacity: int) -> int:
         """How much of a driver's capacity is worth claiming."""
         if not self._carrier_rate:

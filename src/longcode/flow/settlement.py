@@ -15,7 +15,7 @@ from longcode.errors import Gone, KeyReused, LimitReached, LongcodeError, OptedO
 from longcode.expiring.port import Expiring, Pair, Question, Verdict
 from longcode.flow.caps import DayBook, cap_reached
 from longcode.flow.catalog import Catalog, CatalogCache
-from longcode.flow.jobs import Kick, dispatch_job
+from longcode.flow.jobs import Fresh, Offer
 from longcode.flow.stops import Stops
 from longcode.flow.together import together
 from longcode.store.intake import IntakeStore, KeyClaim, Known, Lookups, NewMessage, is_taken_name
@@ -109,14 +109,14 @@ class Settlement:
         stops: Stops,
         catalog: CatalogCache,
         clock: Clock,
-        kick: Kick,
+        offer: Offer,
     ) -> None:
         self._store = store
         self._expiring = expiring
         self._stops = stops
         self._catalog = catalog
         self._clock = clock
-        self._kick = kick
+        self._offer = offer
         self._log = log.get("intake")
 
     async def settle(self, batch: list[Pending]) -> None:
@@ -247,7 +247,7 @@ class Settlement:
             await self._insert_each_alone(batch, error)
             return
         lost = [pending for pending in batch if pending.entry.key is not None and _id(pending) not in claimed]
-        self._kick_carriers([*messages, *replies_to(messages)])
+        self._wake_carriers([*messages, *replies_to(messages)])
         for pending in batch:
             if pending not in lost:
                 pending.accept(pending.judged.messages[0].message, replayed=False)
@@ -323,9 +323,14 @@ class Settlement:
         except StorageDown as error:
             self._log.warning("counts could not be given back", calls=len(questions), error=str(error))
 
-    def _kick_carriers(self, messages: Sequence[NewMessage]) -> None:
-        for carrier_id in {new.carrier_id for new in messages if new.queued and new.carrier_id is not None}:
-            self._kick(dispatch_job(carrier_id))
+    def _wake_carriers(self, messages: Sequence[NewMessage]) -> None:
+        queued: dict[int, list[Fresh]] = {}
+        for new in messages:
+            if new.queued and new.carrier_id is not None:
+                one = new.message
+                queued.setdefault(new.carrier_id, []).append(Fresh(one.id, one.account_id, one.sender, one.recipient))
+        for carrier_id, fresh in queued.items():
+            self._offer(carrier_id, fresh)
 
     def _claim(self, pending: Pending) -> KeyClaim | None:
         if pending.name is None:

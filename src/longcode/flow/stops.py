@@ -4,15 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
+from typing import Protocol
+from uuid import UUID
 
 from longcode import log
 from longcode.domain.clock import Clock
-from longcode.domain.message import Message
 from longcode.domain.phone import canonical
 from longcode.expiring.port import Emptied, Expiring, Pair, Question, Verdict
 from longcode.flow.together import together
-from longcode.store.intake import IntakeStore, Lookups
+from longcode.store.intake import IntakeStore
 from longcode.store.stops import StopStore
+
+
+class Addressed(Protocol):
+    """From whom to whom."""
+
+    @property
+    def id(self) -> UUID: ...
+    @property
+    def account_id(self) -> int: ...
+    @property
+    def sender(self) -> str: ...
+    @property
+    def recipient(self) -> str: ...
 
 
 class Stops:
@@ -28,16 +42,15 @@ class Stops:
         self._ttl = timedelta(seconds=stop_ttl_seconds)
         self._log = log.get("stops")
 
-    async def stopped(self, messages: Sequence[Message]) -> set[Message]:
-        """Those messages whose recipient does not want them any more. Raises StorageDown."""
-        pairs = {message: _pair(message) for message in messages}
+    async def stopped(self, messages: Sequence[Addressed]) -> set[UUID]:
+        """The ids of those messages whose recipient does not want them any more. Raises StorageDown."""
+        pairs = {message.id: _pair(message) for message in messages}
         parties = {_party(pair) for pair in pairs.values()}
         # Asked beside the expiring state: each answer is on the way of a message that waits.
-        known, held = await together(self._ledger.preflight(Lookups(parties=parties)), self.held(list(pairs.values())))
-        stopped = {message for message, pair in pairs.items() if pair in held or _party(pair) in known.opted_out}
+        opted_out, held = await together(self._ledger.opted_out(parties), self.held(list(pairs.values())))
+        stopped = {message_id for message_id, pair in pairs.items() if pair in held or _party(pair) in opted_out}
         # Few are: the answers to those who have just opted out.
-        allowed = await self._requests.despite_opt_out([message.id for message in stopped]) if stopped else set()
-        return {message for message in stopped if message.id not in allowed}
+        return stopped - await self._requests.despite_opt_out(list(stopped)) if stopped else stopped
 
     async def held(self, pairs: Sequence[Pair]) -> set[Pair]:
         """As Expiring.stopped, restored first where it was emptied."""
@@ -69,7 +82,7 @@ class Stops:
         self._log.info("STOP pairs restored", pairs=len(requests))
 
 
-def _pair(message: Message) -> Pair:
+def _pair(message: Addressed) -> Pair:
     return Pair(message.account_id, canonical(message.sender), canonical(message.recipient))
 
 

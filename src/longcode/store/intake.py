@@ -22,7 +22,7 @@ from longcode.store import schema
 from longcode.store.commit_order import box_xact
 from longcode.store.database import NEWS, Database, to_micros
 from longcode.store.events import News, tell
-from longcode.store.intake_hot import INSERT, PREFLIGHT
+from longcode.store.intake_hot import INSERT, OPTED_OUT, PREFLIGHT
 from longcode.store.limits import Charge, Usage, count_columns, count_plain, read_usage
 from longcode.store.messages import read_many
 from longcode.store.sequels import Sequel, carry_out, hold_parties
@@ -131,6 +131,15 @@ class IntakeStore:
         for kind, account_id, name, value, fingerprint, message_id in rows:
             _note(known, kind, account_id, name, value, fingerprint, message_id)
         return known
+
+    async def opted_out(self, parties: set[tuple[int, str, str]]) -> set[tuple[int, str, str]]:
+        """Those parties, (account id, sender, recipient), that the ledger keeps apart."""
+        if not self._database.capabilities.arrays:
+            async with self._database.read() as connection:
+                return await _opted_out(connection, parties)
+        async with self._database.driver() as driver:
+            rows = await driver.fetch(OPTED_OUT, *_party_columns(parties))
+        return {(row[0], row[1], row[2]) for row in rows}
 
     async def insert(self, messages: Sequence[NewMessage], claims: Sequence[KeyClaim]) -> set[UUID]:
         """Store a batch in one transaction; the message ids of the keys that this statement claimed.

@@ -147,17 +147,17 @@ class OutboxStore:
         if tried:
             async with self._database.read() as connection:
                 past = await past_attempts(connection, tried)
-        return [
-            Claimed(
-                message=to_message(row),
-                priority=row["priority"],
-                expires_at=row["expires_at"],
-                deferrals=row["deferrals"],
-                expired=row["expired"],
-                past=tuple(past.get(row["id"], ())),
-            )
-            for row in rows
-        ]
+        return [_claimed(row, past.get(row["id"], ())) for row in rows]
+
+    async def claim_fresh(self, attempts: Sequence[NewAttempt], lease: timedelta) -> list[Claimed]:
+        """Lease those messages that nobody has touched since they were stored, their attempts begun in the same commit.
+
+        attempts: one a message, all for one carrier. On PostgreSQL only: elsewhere a claim is no round trip.
+        """
+        columns = [[attempt.id for attempt in attempts], [attempt.message_id for attempt in attempts]]
+        async with self._database.driver() as driver:
+            rows = await driver.fetch(outbox_hot.CLAIM_FRESH, attempts[0].carrier_id, *columns, lease)
+        return [_claimed(row, ()) for row in rows]
 
     async def begin(self, attempts: Sequence[NewAttempt]) -> None:
         """Commit the attempts of a window, before any of it is written to the carrier."""
@@ -251,6 +251,17 @@ class OutboxStore:
                 update(table).where(table.c.leased_until.is_not(None)).values(leased_until=self._clock())
             )
             return result.rowcount
+
+
+def _claimed(row: Mapping[str, Any], past: Sequence[PastAttempt]) -> Claimed:
+    return Claimed(
+        message=to_message(row),
+        priority=row["priority"],
+        expires_at=row["expires_at"],
+        deferrals=row["deferrals"],
+        expired=row["expired"],
+        past=tuple(past),
+    )
 
 
 async def add_outcomes(connection: AsyncConnection, outcomes: Sequence[NewOutcome], now: datetime) -> None:

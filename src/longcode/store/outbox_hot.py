@@ -50,6 +50,30 @@ SELECT p.priority, p.deferrals, p.expires_at, p.expires_at <= clock_timestamp() 
          FROM message WHERE id = p.message_id OFFSET 0) AS m
 """
 
+# Claims by id, with the attempts in the same commit, so this one is durable. Only what nobody has touched since it
+# was stored: the rest is for CLAIM. Text that is one segment may still be two for its carrier; the lane sees to that.
+CLAIM_FRESH = """
+WITH fresh AS MATERIALIZED (
+    SELECT f.attempt_id, o.message_id, o.priority, o.expires_at
+      FROM unnest($2::uuid[], $3::uuid[]) AS f(attempt_id, message_id) CROSS JOIN LATERAL (
+           SELECT message_id, priority, expires_at FROM outbox
+            WHERE message_id = f.message_id AND carrier_id = $1 AND leased_until IS NULL AND deferrals = 0
+              AND due_at <= clock_timestamp() AND expires_at > clock_timestamp()
+              FOR UPDATE SKIP LOCKED) AS o
+), leased AS (
+    UPDATE outbox SET leased_until = clock_timestamp() + $4::interval
+     WHERE message_id = ANY(ARRAY(SELECT message_id FROM fresh))
+), begun AS (
+    INSERT INTO attempt (id, message_id, segment_index, segment_total, carrier_id, started_at)
+    SELECT attempt_id, message_id, 0, 1, $1, clock_timestamp() FROM fresh
+)
+SELECT f.priority, 0 AS deferrals, f.expires_at, false AS expired, false AS tried, m.*
+  FROM fresh AS f CROSS JOIN LATERAL (
+       SELECT id, account_id, direction, medium, sender, recipient, text, sent_at_seconds, status,
+              client_reference, NULL::text AS provider_reference, encoding, segment_count, error, created_at
+         FROM message WHERE id = f.message_id OFFSET 0) AS m
+"""
+
 BEGIN = """
 INSERT INTO attempt (id, message_id, segment_index, segment_total, carrier_id, started_at)
 SELECT id, message_id, segment_index, segment_total, carrier_id, clock_timestamp()

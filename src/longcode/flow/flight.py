@@ -1,0 +1,131 @@
+"""A claimed message on its way to a carrier: its segments, and what keeps it from going now. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from longcode.carriers.port import Driver, Outcome, Submission
+from longcode.domain.clock import MintId
+from longcode.domain.message import Status
+from longcode.encoding.segments import Encoding
+from longcode.errors import LongcodeError
+from longcode.flow.conclusion import cut_attempts, unproven, until_known, unwritten
+from longcode.store.outbox import Claimed, Conclusion, NewAttempt
+
+
+@dataclass(slots=True)
+class Flight:
+    """One message on its way, and the answers to its segments so far."""
+
+    claimed: Claimed
+    submissions: tuple[Submission, ...]
+    answers: dict[Submission, Outcome] = field(default_factory=dict)
+
+
+def hold_unproven(
+    claimed: Sequence[Claimed], driver: Driver, carrier_id: int, now: datetime, least: timedelta
+) -> tuple[list[Conclusion], list[Claimed]]:
+    """A segment that may be with the carrier goes out again only where the carrier deduplicates.
+
+    Past its validity nothing goes out, but a receipt may come until the grace is over.
+    least: where two clocks differ, a message must not go round and round.
+    """
+
+    def may_be_proven(one: Claimed) -> bool:
+        return until_known(one, now) > timedelta() if one.expired else not driver.deduplicates
+
+    held = [one for one in claimed if unproven(one) and may_be_proven(one)]
+    waiting = [
+        Conclusion(
+            message_id=one.message.id,
+            outcomes=cut_attempts(one, carrier_id),
+            status=Status.SENDING,
+            again_after=max(until_known(one, now), least),
+        )
+        for one in held
+    ]
+    return waiting, [one for one in claimed if one not in held]
+
+
+def end_expired(claimed: Sequence[Claimed]) -> tuple[list[Conclusion], list[Claimed]]:
+    """Messages whose validity is over end as failed; the error says whether they may have been sent."""
+    ended = [
+        Conclusion(
+            message_id=one.message.id, status=Status.FAILED, error="outcome_unknown" if unproven(one) else "expired"
+        )
+        for one in claimed
+        if one.expired
+    ]
+    return ended, [one for one in claimed if not one.expired]
+
+
+def cut(claimed: Sequence[Claimed], driver: Driver, mint_id: MintId) -> tuple[list[Conclusion], list[Flight]]:
+    """Messages as segments; those that the carrier cannot take, or has already, are done."""
+    done, flights = [], []
+    for one in claimed:
+        try:
+            flight = _prepare(one, driver, mint_id)
+        except LongcodeError as error:
+            done.append(Conclusion(message_id=one.message.id, status=Status.FAILED, error=error.code))
+            continue
+        if flight.submissions:
+            flights.append(flight)
+        else:
+            done.append(Conclusion(message_id=one.message.id, status=Status.SENT))
+    return done, flights
+
+
+def take_off(
+    claimed: Sequence[Claimed], begun: Mapping[UUID, NewAttempt], driver: Driver, mint_id: MintId
+) -> tuple[list[Conclusion], list[Flight]]:
+    """As `cut`, of messages whose one attempt is begun; one that this carrier takes in parts keeps its place."""
+    done, cut_anew = cut(claimed, driver, mint_id)
+    back = [replace(conclusion, outcomes=(unwritten(begun[conclusion.message_id]),)) for conclusion in done]
+    flights = []
+    for flight in cut_anew:
+        attempt = begun[flight.claimed.message.id]
+        if len(flight.submissions) == 1:
+            flights.append(Flight(flight.claimed, (replace(flight.submissions[0], attempt_id=attempt.id),)))
+        else:
+            place = put_back(flight.claimed, timedelta(), paced=True)
+            back.append(replace(place, outcomes=(unwritten(attempt),)))
+    return back, flights
+
+
+def put_back(claimed: Claimed, pause: timedelta, *, paced: bool = False) -> Conclusion:
+    """Wait for a state of ours. Paced only what was never tried: the others' deferrals say that they were."""
+    return Conclusion(message_id=claimed.message.id, status=waiting_status(claimed), again_after=pause, paced=paced)
+
+
+def waiting_status(claimed: Claimed) -> Status | None:
+    """The status of a message that goes back into the queue."""
+    return Status.SENDING if unproven(claimed) else None
+
+
+def _prepare(claimed: Claimed, driver: Driver, mint_id: MintId) -> Flight:
+    """The submissions of the segments that the carrier does not have yet."""
+    message = claimed.message
+    reference = int.from_bytes(message.id.bytes[-2:])
+    done = {past.segment_index for past in claimed.past if past.kind == "accepted"}
+    return Flight(
+        claimed,
+        tuple(
+            Submission(
+                attempt_id=mint_id(),
+                message_id=message.id,
+                segment_index=segment.index,
+                segment_total=segment.total,
+                segment_reference=reference,
+                sender=message.sender,
+                recipient=message.recipient,
+                text=segment.text,
+                encoding=segment.encoding.value,
+                expires_at=claimed.expires_at,
+            )
+            for segment in driver.cut(message.text, Encoding(message.encoding), reference)
+            if segment.index not in done
+        ),
+    )

@@ -1,0 +1,190 @@
+"""What has just been queued and is offered goes out by fewer steps, under the same rules. On PostgreSQL."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from uuid import UUID, uuid4
+
+import pytest
+from sqlalchemy import update
+
+from longcode.domain.message import Status
+from longcode.domain.phone import canonical
+from longcode.encoding.segments import Encoding, Segment, TooManySegments, split
+from longcode.expiring.port import Pair, Question
+from longcode.flow.dispatch import Dispatch
+from longcode.flow.jobs import MOST_FRESH, Fresh
+from longcode.store import schema
+from tests.flow.desk import Desk, open_desk
+
+RECIPIENT = "+12025550101"
+LEASE = timedelta(seconds=60)
+
+
+@pytest.fixture
+async def desk(postgres_url: str) -> AsyncIterator[Desk]:
+    async with open_desk(postgres_url.replace("postgresql://", "postgresql+asyncpg://", 1)) as opened:
+        yield opened
+
+
+def offer(desk: Desk, *message_ids: UUID) -> None:
+    fresh = [Fresh(message_id, desk.account.id, "MyCorp", RECIPIENT) for message_id in message_ids]
+    desk.dispatch.offer(desk.carrier_id, fresh)
+
+
+async def test_it_is_begun_by_its_claim(desk: Desk) -> None:
+    message_id = await desk.send()
+    offer(desk, message_id)
+    await desk.drain()
+    assert desk.outbox.hurried == 1
+    assert desk.driver.on_record == [True]
+    assert await desk.status(message_id) == (Status.SENT, None)
+    assert await desk.kinds() == ["accepted"]
+    assert await desk.world.count("outbox") == 0
+
+
+async def test_what_was_not_offered_follows_in_the_same_drain(desk: Desk) -> None:
+    first, second = await desk.send(), await desk.send()
+    offer(desk, second)
+    await desk.drain()
+    assert [submission.message_id for submission in desk.driver.submitted] == [second, first]
+
+
+async def test_an_offer_of_very_many_is_cut(desk: Desk) -> None:
+    messages = [await desk.send() for _ in range(MOST_FRESH + 2)]
+    offer(desk, *messages)
+    await desk.drain()
+    assert desk.outbox.hurried == MOST_FRESH
+    assert {submission.message_id for submission in desk.driver.submitted} == set(messages)
+    assert len(desk.driver.submitted) == len(messages)
+
+
+@dataclass(frozen=True)
+class Untouchable:
+    """What makes an offered message one that this carrier may not have now."""
+
+    name: str
+    make: Callable[[Desk], Awaitable[UUID]]
+
+
+async def _unknown(_desk: Desk) -> UUID:
+    return uuid4()
+
+
+async def _scheduled(desk: Desk) -> UUID:
+    return await desk.send(due_at=desk.world.clock() + timedelta(hours=1))
+
+
+async def _claimed(desk: Desk) -> UUID:
+    message_id = await desk.send()
+    assert await desk.outbox.claim(desk.carrier_id, 10, LEASE)
+    return message_id
+
+
+async def _anothers(desk: Desk) -> UUID:
+    message_id = await desk.send()
+    other = await desk.world.route(prefix="999", name="other")
+    async with desk.world.database.write() as connection:
+        await connection.execute(update(schema.outbox).values(carrier_id=other))
+    return message_id
+
+
+CASES = [
+    Untouchable("one that nobody knows", _unknown),
+    Untouchable("one for later", _scheduled),
+    Untouchable("one that another process has", _claimed),
+    Untouchable("one of another carrier", _anothers),
+]
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+async def test_nothing_is_begun_that_may_not_go(desk: Desk, case: Untouchable) -> None:
+    offer(desk, await case.make(desk))
+    await desk.drain()
+    assert desk.driver.submitted == []
+    assert desk.outbox.hurried == 0
+    assert await desk.world.count("attempt") == 0
+
+
+@pytest.mark.parametrize("durable", [False, True], ids=["a STOP pair", "the ledger"])
+async def test_who_said_stop_gets_nothing(desk: Desk, durable: bool) -> None:
+    message_id = await desk.send()
+    if durable:
+        await desk.world.opt_outs.add(desk.account.id, canonical(RECIPIENT), source="operator")
+    else:
+        pair = Pair(desk.account.id, "MyCorp", canonical(RECIPIENT))
+        await desk.world.expiring.settle([Question(marks=(pair,))])
+    offer(desk, message_id)
+    await desk.drain()
+    assert desk.driver.submitted == []
+    assert await desk.status(message_id) == (Status.FAILED, "opted_out")
+    assert await desk.kinds() == ["unwritten"]
+
+
+async def test_without_the_expiring_state_it_waits(desk: Desk) -> None:
+    message_id = await desk.send()
+    desk.world.expiring.down = True
+    offer(desk, message_id)
+    await desk.drain()
+    assert desk.driver.submitted == []
+    assert await desk.status(message_id) == (Status.QUEUED, None)
+    desk.world.expiring.down = False
+    await desk.drain_later(timedelta(seconds=10))
+    assert await desk.status(message_id) == (Status.SENT, None)
+    assert await desk.kinds() == ["accepted", "unwritten"]
+
+
+async def test_what_its_carrier_takes_in_parts_is_begun_anew(desk: Desk) -> None:
+    desk.driver.cut = in_halves  # type: ignore[method-assign]
+    message_id = await desk.send(text="first half, second half")
+    offer(desk, message_id)
+    await desk.drain()
+    assert desk.driver.segments == [0, 1]
+    assert await desk.status(message_id) == (Status.SENT, None)
+    assert await desk.kinds() == ["accepted", "accepted", "unwritten"]
+
+
+async def test_what_its_carrier_cannot_take_fails_alone(desk: Desk) -> None:
+    desk.driver.cut = all_but("bad")  # type: ignore[method-assign]
+    bad, good = await desk.send(text="bad"), await desk.send(text="good")
+    offer(desk, bad, good)
+    await desk.drain()
+    assert (await desk.status(bad))[0] == Status.FAILED
+    assert await desk.status(good) == (Status.SENT, None)
+
+
+async def test_two_processes_with_one_offer_send_it_once(desk: Desk) -> None:
+    message_ids = [await desk.send() for _ in range(MOST_FRESH)]
+    other = Dispatch(desk.dispatch._means, desk.drivers)
+    fresh = [Fresh(message_id, desk.account.id, "MyCorp", RECIPIENT) for message_id in message_ids]
+    for dispatch in (desk.dispatch, other):
+        dispatch.offer(desk.carrier_id, fresh)
+    await asyncio.gather(*(dispatch.drain(desk.carrier_id) for dispatch in (desk.dispatch, other)))
+    await asyncio.gather(desk.dispatch.settled(), other.settled())
+    assert sorted(submission.message_id for submission in desk.driver.submitted) == sorted(message_ids)
+    await other.close()
+
+
+async def test_who_has_a_pace_waits_for_a_turn(desk: Desk) -> None:
+    desk.driver.segments_per_second = 100.0
+    offer(desk, await desk.send())
+    await desk.drain()
+    assert desk.outbox.hurried == 0
+    assert len(desk.driver.submitted) == 1
+
+
+def in_halves(text: str, encoding: Encoding, reference: int) -> Sequence[Segment]:
+    half = len(text) // 2
+    return [Segment(part, index, 2, encoding, reference) for index, part in enumerate((text[:half], text[half:]))]
+
+
+def all_but(refused: str) -> Callable[[str, Encoding, int], Sequence[Segment]]:
+    def cut(text: str, encoding: Encoding, reference: int) -> Sequence[Segment]:
+        if text == refused:
+            raise TooManySegments("the carrier takes one segment")
+        return split(text, encoding=encoding)
+
+    return cut
