@@ -63,7 +63,10 @@ class Cluster:
     async def forget_the_killed(self) -> None:
         """Let the leases and the flags that a killed worker left behind end now, not when their time is over."""
         for queue in ("outbox", "webhook_queue"):
-            await self.ask(f"UPDATE {queue} SET leased_until = clock_timestamp() WHERE leased_until IS NOT NULL")
+            await self.ask(
+                f"UPDATE {queue} SET leased_until = clock_timestamp() WHERE ctid IN"
+                f" (SELECT ctid FROM {queue} WHERE leased_until IS NOT NULL FOR UPDATE SKIP LOCKED)"
+            )
         async with Redis.from_url(self.broker.url) as redis:
             flags = await redis.keys("longcode:job:*")
             if flags:

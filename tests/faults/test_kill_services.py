@@ -13,14 +13,14 @@ from collections.abc import Callable, Iterator
 
 import psutil
 import pytest
-from aiohttp import web
-from aiohttp.test_utils import TestServer
-from aiohttp.typedefs import Handler
 
+from tests.carriers.conformance import Happening
+from tests.carriers.http_carrier import http_carrier
+from tests.carriers.moody import FAULTS, TWILIO, Moody
 from tests.faults.cluster import Cluster, open_cluster
-from tests.faults.stream import NUMBERS, STRANGER, Stream, register, settle_accounts
+from tests.faults.stream import CARRIED, NUMBERS, STRANGER, Stream, register, settle_accounts
 from tests.faults.witnesses import customers, everything_is_told, forget_customers, holding
-from tests.processes import run_cli, wait_until, wait_until_async
+from tests.processes import wait_until, wait_until_async
 
 CALLS_BEFORE_A_KILL = 100
 MESSAGES_WITHOUT_A_BROKER = 20
@@ -28,6 +28,7 @@ MESSAGES_WITHOUT_A_BROKER = 20
 IN_FLIGHT = 3
 # Begins the numbers that a carrier of its own takes.
 SLOW = "4477009001"
+MOODY = "4477009002"
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +50,7 @@ async def test_calls_messages_and_webhooks_survive_the_kill_of_each_process(clus
         await wait_until_async(lambda: stream.failed > failed, what="a call that fails")
 
     async with holding() as carrier, customers(carrier.answering) as told:
-        for command in (*carrier.commands("north"), *told.commands()):
+        for command in (*carrier.commands("north", CARRIED), *told.commands()):
             await cluster.longcode(*command)
 
         async def in_flight() -> None:
@@ -162,7 +163,8 @@ def test_stop_pairs_survive_a_kill_and_are_rebuilt_before_anything_is_sent(clust
     cluster.valkey.start()
     wait_until(lambda: demo.outbound(ours, recipient).status == 400, what="the pair's return")
 
-    cluster.valkey.flush()
+    # First the worker is the one that finds it empty, then the server.
+    cluster.valkey.begin_anew()
     cluster.worker.start()
     path = created.headers["location"]
     wait_until(lambda: demo.call("GET", path).json["status"] == "FAILED", what="the end of the message")
@@ -171,36 +173,55 @@ def test_stop_pairs_survive_a_kill_and_are_rebuilt_before_anything_is_sent(clust
     assert demo.outbound(ours, recipient).status == 400
 
 
+async def test_a_carrier_that_answers_in_every_way_is_given_each_message_once(cluster: Cluster) -> None:
+    moody, demo = Moody(), cluster.demo()
+    kinds = (*FAULTS, Happening.ACCEPTED, Happening.REJECTED, Happening.THROTTLED)
+    texts = [kind.name for kind in kinds]
+    queued = "outbox.message_id IN (SELECT id FROM message WHERE text = ANY($1))"
+
+    async def ended(faults: tuple[str, str | None]) -> bool:
+        expected: dict[str, tuple[str, str | None]] = dict.fromkeys(texts, ("sent", None))
+        expected |= {kind.name: faults for kind in FAULTS} | {
+            Happening.REJECTED.name: ("failed", "invalid_destination")
+        }
+        found = await cluster.ask("SELECT text, status, error FROM message WHERE text = ANY($1)", texts)
+        return {text: (status, error) for text, status, error in found} == expected
+
+    async def put_off() -> bool:
+        late = f"SELECT 1 FROM outbox WHERE {queued} AND due_at > clock_timestamp() + interval '500 seconds'"
+        return await cluster.ask(late, ["THROTTLED for long"]) != []
+
+    async def send(text: str) -> None:
+        assert (await asyncio.to_thread(demo.create, text, f"+{MOODY}99", text=text)).status == 201
+
+    async with http_carrier(moody) as carrier:
+        settings = [f"{name}={value}" for name, value in TWILIO.settings.items()]
+        settings += [f"api={carrier.url}", "response_timeout_seconds=0.5", "connections=8"]
+        await cluster.longcode("carrier", "add", "moody", "--driver", "twilio", *settings)
+        await cluster.longcode("route", "add", "--carrier", "moody", "--prefix", MOODY)
+        for text in texts:
+            await send(text)
+        await wait_until_async(lambda: ended(("sending", None)), 20.0, what="an answer to each, or none")
+        await cluster.ask(f"UPDATE outbox SET expires_at = clock_timestamp() - interval '1 day' WHERE {queued}", texts)
+        await cluster.ask(f"UPDATE outbox SET due_at = clock_timestamp() WHERE {queued}", texts)
+        await wait_until_async(lambda: ended(("failed", "outcome_unknown")), 20.0, what="the end of each")
+        assert moody.taken == dict.fromkeys(texts, 1)
+        assert moody.throttled == {Happening.THROTTLED.name: 2}
+        moody.retry_after = "600"
+        await send("THROTTLED for long")
+        await wait_until_async(put_off, 20.0, what="a pause as long as it was asked for")
+
+
 async def test_a_worker_that_is_told_to_end_waits_for_the_answers_to_what_it_handed_over(cluster: Cluster) -> None:
-    handed_over, ending = asyncio.Event(), asyncio.Event()
-
-    async def answer(_request: web.Request) -> web.Response:
-        handed_over.set()
-        await ending.wait()
-        return web.json_response({"id": "taken"})
-
-    async with TestServer(_served(answer)) as carrier:
-        settings = (
-            f"url={carrier.make_url('/send')}",
-            'body={"to": "{{recipient}}", "text": "{{text}}"}',
-            "reference=id",
-        )
-        for args in (
-            ("carrier", "add", "slow", "--driver", "http", *settings),
-            ("route", "add", "--carrier", "slow", "--prefix", SLOW),
-        ):
-            await asyncio.to_thread(run_cli, *args, env=cluster.worker.env)
-        demo = cluster.demo()
+    demo = cluster.demo()
+    async with holding() as carrier:
+        carrier.answering.clear()
+        for command in carrier.commands("slow", SLOW):
+            await cluster.longcode(*command)
         created = await asyncio.to_thread(demo.create, "in flight", f"+{SLOW}99")
-        await asyncio.wait_for(handed_over.wait(), 20.0)
+        await carrier.hold(1)
         os.kill(cluster.worker.pid, signal.SIGTERM)
-        ending.set()
+        carrier.answering.set()
         assert await asyncio.to_thread(cluster.worker.wait) == 0
     found = (await asyncio.to_thread(demo.call, "GET", created.headers["location"])).json
-    assert (found["status"], found["provider_reference"]) == ("SENT", "taken")
-
-
-def _served(answer: Handler) -> web.Application:
-    application = web.Application()
-    application.router.add_post("/send", answer)
-    return application
+    assert (found["status"], found["provider_reference"]) == ("SENT", "of 1")

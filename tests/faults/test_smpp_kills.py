@@ -8,9 +8,11 @@ from dataclasses import dataclass
 
 import pytest
 
-from tests.faults.smpp_installation import INSISTENT, Installation
+from longcode.smpp.constants import CommandStatus
+from tests.cli.http import Http
+from tests.faults.smpp_installation import INSISTENT, ONCE, SECRET, Installation
 from tests.faults.smpp_traffic import DELIVERED, UNKNOWN, Traffic
-from tests.processes import wait_until_async
+from tests.processes import run_cli, wait_until_async
 from tests.smpp.smsc import Script
 
 MESSAGES = 2000
@@ -85,3 +87,23 @@ async def test_an_at_least_once_carrier_gets_again_what_a_killed_link_left_unans
         await kill_link(smpp, traffic, BETWEEN_KILLS)
     assert await traffic.ends(again=True) == {DELIVERED: MESSAGES}
     assert traffic.repeated() > 0
+
+
+async def test_a_link_sends_nothing_before_the_stop_pairs_of_an_emptied_valkey_are_back(smpp: Installation) -> None:
+    ours, theirs = "12025550142", "447700900999"
+    for what in ("number", "sender"):
+        await asyncio.to_thread(run_cli, what, "add", ours, "--account", ONCE.name, env=smpp.serve.env)
+    account = Http(smpp.serve.port or 0).basic(ONCE.name, SECRET)
+    taken, refused = len(smpp.smsc.taken), smpp.smsc.refused
+    smpp.smsc.script = Script(reject=((theirs, CommandStatus.ESME_RTHROTTLED),))
+    created = await asyncio.to_thread(account.create, "before the STOP", f"+{theirs}", sender_id=ours)
+    await wait_until_async(lambda: smpp.smsc.refused > refused, what="a message that is put off")
+    assert (await asyncio.to_thread(account.inbound, theirs, ours, "STOP")).status == 200
+    await asyncio.to_thread(smpp.valkey.begin_anew)
+    smpp.smsc.script = Script()
+
+    async def ended() -> bool:
+        return (await asyncio.to_thread(account.call, "GET", created.headers["location"])).json["status"] == "FAILED"
+
+    await wait_until_async(ended, what="the end of the message")
+    assert len(smpp.smsc.taken) == taken

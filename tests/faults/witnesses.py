@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from tests.carriers.http_carrier import HttpCarrier, Reply, Taken, http_carrier
 from tests.cli.http import Http
-from tests.faults.stream import CARRIED, DEMO, Ask, Stream
+from tests.faults.stream import DEMO, Ask, Stream
 from tests.processes import wait_until_async
 from tests.webhooks.endpoint import Endpoint, Request, answer, listening
 from tests.webhooks.endpoint import Reply as Answer
@@ -45,8 +45,8 @@ class Holding:
             lambda: self.carrier.at_once >= count, PATIENCE_SECONDS, what=f"{count} requests without an answer"
         )
 
-    def commands(self, name: str) -> tuple[tuple[str, ...], ...]:
-        """What adds it, and gives it the recipients that are CARRIED."""
+    def commands(self, name: str, prefix: str) -> tuple[tuple[str, ...], ...]:
+        """What adds it, and gives it the recipients that begin so."""
         settings = (
             f"url={self.carrier.url}/send",
             'body={"to": "{{recipient}}", "text": "{{text}}"}',
@@ -55,11 +55,11 @@ class Holding:
         )
         return (
             ("carrier", "add", name, "--driver", "http", *settings),
-            ("route", "add", "--carrier", name, "--prefix", CARRIED),
+            ("route", "add", "--carrier", name, "--prefix", prefix),
         )
 
     async def settle(self, stream: Stream, ask: Ask) -> Counter[tuple[str, str | None]]:
-        """Bring what it was given to its end, compare that with its log, and count the ends."""
+        """Bring the stream's messages that are its to their end, compare them with its log, and count the ends."""
         mine = "message_id IN (SELECT id FROM message WHERE text LIKE 'carried-%')"
 
         async def handed_over() -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from datetime import timedelta
 from urllib.parse import parse_qs, urlencode
 
@@ -11,39 +10,15 @@ from longcode.carriers.registry import KINDS
 from longcode.domain.message import Status
 from longcode.flow.accept import VALIDITY
 from longcode.flow.conclusion import GRACE
-from tests.carriers.conformance import MANUALS, Happening, http_driver, reply_of
-from tests.carriers.http_carrier import Reply, Taken, http_carrier
+from tests.carriers.conformance import Happening, http_driver, reply_of
+from tests.carriers.http_carrier import Taken, http_carrier
+from tests.carriers.moody import FAULTS, TWILIO, Moody, text_of
 from tests.flow.desk import open_desk
 from tests.processes import wait_until_async
 
-TWILIO = MANUALS["twilio"]
-FAULTS = (Happening.FAULT, Happening.GARBAGE, Happening.HALF, Happening.NOTHING, Happening.CUT)
 # Longer than the pauses of what was throttled; all rounds together are shorter than a message's validity.
 LATER = timedelta(minutes=1)
 AFTER_ALL = VALIDITY + GRACE + LATER
-
-
-def text_of(taken: Taken) -> str:
-    return parse_qs(taken.body.decode())["Body"][0]
-
-
-class Moody:
-    """A Twilio that does what a text begins with, throttles twice first where it says so, and names each taking."""
-
-    def __init__(self) -> None:
-        self.taken: Counter[str] = Counter()
-        self.throttled: Counter[str] = Counter()
-
-    def __call__(self, request: Taken) -> Reply:
-        text = text_of(request)
-        happening = Happening[text.partition(" ")[0]]
-        if happening is Happening.THROTTLED and self.throttled[text] < 2:
-            self.throttled[text] += 1
-            return Reply(429, b"", {"Retry-After": "0"})
-        self.taken[text] += 1
-        if happening in (Happening.THROTTLED, Happening.ACCEPTED):
-            return Reply(201, b'{"sid":"SM%032d"}' % len(self.taken))
-        return reply_of(TWILIO, happening)
 
 
 async def test_each_message_ends_once_and_none_is_sent_twice(database_url: str) -> None:

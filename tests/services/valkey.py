@@ -73,6 +73,13 @@ class ValkeyServer:
         """SIGKILL it, as a crash does."""
         self._started().kill()
 
+    def begin_anew(self) -> None:
+        """SIGKILL it, delete its data, and start it: a crash that takes the disk with it."""
+        process = self._started()
+        self.kill()
+        shutil.rmtree(process.folder)
+        self.start()
+
     def restart(self) -> None:
         """Stop and start, on the same port and data."""
         self.stop()

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 
 import pytest
 
+from longcode.engine.webhooks import client as real_client
 from longcode.webhooks.addresses import Resolver
-from longcode.webhooks.client import HEAD_BYTES, IDLE_SECONDS, TIMEOUT_SECONDS, Answer, Client, Unanswered
+from longcode.webhooks.client import HEAD_BYTES, IDLE_SECONDS, Answer, Client, Unanswered
 from longcode.webhooks.target import parse
 from tests.smpp.test_tls import Identity
 from tests.smpp.test_tls import identity as identity
@@ -230,5 +231,53 @@ async def test_calls_at_once_have_connections_of_their_own(endpoint: Endpoint) -
     http.close()
 
 
-def test_an_answer_after_14_seconds_is_in_time() -> None:
-    assert TIMEOUT_SECONDS == 15.0
+class HandLoop(asyncio.SelectorEventLoop):
+    """A loop whose clock goes on only when a test turns it."""
+
+    seconds = 0.0
+
+    def time(self) -> float:
+        return self.seconds
+
+
+@dataclass(frozen=True, slots=True)
+class LateCase:
+    name: str
+    after_seconds: float
+    becomes: str
+
+
+LATE = [
+    LateCase("after 14 seconds is in time", 14.0, "200"),
+    LateCase("after 15 seconds is too late", 15.0, "no answer within 15 seconds"),
+]
+
+
+@pytest.mark.parametrize("case", LATE, ids=lambda case: case.name)
+def test_an_answer_that_comes(case: LateCase) -> None:
+    async def ask() -> str:
+        asked, answering = asyncio.Event(), asyncio.Event()
+
+        async def take_time(_request: object) -> Reply:
+            asked.set()
+            await answering.wait()
+            return answer(200)
+
+        async with listening(take_time) as endpoint:
+            http = real_client()
+            call = asyncio.create_task(post(http, endpoint))
+            await asked.wait()
+            loop = asyncio.get_running_loop()
+            assert isinstance(loop, HandLoop)
+            loop.seconds += case.after_seconds
+            await asyncio.sleep(0)
+            answering.set()
+            try:
+                return str((await call).status)
+            except Unanswered as error:
+                return str(error)
+            finally:
+                http.close()
+
+    with asyncio.Runner(loop_factory=HandLoop) as runner:
+        assert runner.run(ask()) == case.becomes
