@@ -133,7 +133,7 @@ CASES = [
         "waiting for its turn",
         Status.QUEUED,
         [
-            ("accepted", "without an idempotency key"),
+            ("accepted", "without a reference"),
             ("queued", "waits for carrier north, priority 5 (0 goes first), valid until 2026-11-23T10:00:00.000Z"),
             ("state", "queued: waits for its turn at carrier north, due since 2026-11-22T10:00:00.000Z"),
         ],

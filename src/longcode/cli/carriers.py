@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import Sequence
 from contextlib import aclosing
 from datetime import datetime
 from pathlib import Path
@@ -11,30 +11,20 @@ from pathlib import Path
 import click
 
 from longcode.bootstrap import Product
-from longcode.carriers import policy, smpp_check, smpp_settings
 from longcode.carriers.check import CheckFailed
-from longcode.carriers.registry import KINDS, SMPP
+from longcode.carriers.registry import KINDS
 from longcode.cli.product import json_option, with_product
 from longcode.cli.routes import print_routes
 from longcode.cli.session import data_option
-from longcode.cli.standing import (
-    Standing,
-    callback_urls,
-    details,
-    print_links,
-    read_standing,
-    shown_settings,
-    site_of,
-    summary,
-    tell_circuit,
-)
+from longcode.cli.standing import details, print_links, standing_of, summary
 from longcode.cli.tables import Table, clean, echo_json, show_fields
 from longcode.domain.timestamps import format_milli
 from longcode.errors import ConfigurationError, NotFound
 from longcode.flow.carrier_setup import changed_settings, check, sealed
+from longcode.flow.carrier_standing import Standing, callback_urls, shown_settings, tell_circuit
+from longcode.flow.carrier_trial import steps
 from longcode.flow.catalog import Catalog
 from longcode.store.catalog import CarrierRow, RouteRow
-from longcode.vault import unsealed
 
 NAME_CHARACTERS = 64
 
@@ -121,7 +111,7 @@ def list_carriers(as_json: bool, data: Path | None) -> None:
 
     async def read(product: Product) -> list[Standing]:
         catalog = await product.catalog.now()
-        return [await read_standing(product, row) for row in catalog.carriers.values()]
+        return [await standing_of(product, row) for row in catalog.carriers.values()]
 
     standings = with_product(data, read)
     if as_json:
@@ -149,8 +139,8 @@ def show_carrier(name: str, as_json: bool, data: Path | None) -> None:
         catalog = await product.catalog.now()
         row = _find(catalog, name)
         routes = [route for route in catalog.routes if route.carrier_id == row.id]
-        standing, accounts = await read_standing(product, row), await product.accounts.names()
-        return standing, routes, accounts, product.clock(), callback_urls(row, product)
+        standing, accounts = await standing_of(product, row), await product.accounts.names()
+        return standing, routes, accounts, product.clock(), callback_urls(row, product.settings)
 
     standing, routes, accounts, now, callbacks = with_product(data, read)
     if as_json:
@@ -202,8 +192,8 @@ def check_carrier(name: str, data: Path | None) -> None:
 
     async def try_(product: Product) -> None:
         row = _find(await product.catalog.now(), name)
-        async with aclosing(_steps(row, product)) as steps:
-            async for step in steps:
+        async with aclosing(steps(row, product.settings, product.clock)) as tried:
+            async for step in tried:
                 click.echo(f"✓ {clean(step)}")
 
     try:
@@ -211,25 +201,6 @@ def check_carrier(name: str, data: Path | None) -> None:
     except CheckFailed as error:
         click.echo(f"✗ {error}")
         raise SystemExit(1) from error
-
-
-async def _steps(row: CarrierRow, product: Product) -> AsyncGenerator[str, None]:
-    """What is tried of a carrier. Raises CheckFailed."""
-    vendor = KINDS[row.driver].vendor
-    own, _ = policy.split(row.settings)
-    given = unsealed(own, product.settings)
-    if row.driver == SMPP:
-        async with aclosing(smpp_check.check(smpp_settings.parse(given))) as steps:
-            async for step in steps:
-                yield step
-    elif vendor is not None:
-        from longcode.carriers import http_check  # aiohttp, which other commands do without
-
-        async with aclosing(http_check.check(vendor(site_of(row, product), given), product.clock)) as steps:
-            async for step in steps:
-                yield step
-    else:
-        yield "the simulator needs no connection"
 
 
 def _find(catalog: Catalog, name: str) -> CarrierRow:

@@ -9,18 +9,15 @@ from uuid import UUID
 import click
 
 from longcode.bootstrap import Product
-from longcode.carriers.registry import SIMULATOR
 from longcode.cli.message_rows import HEADINGS, record, row
 from longcode.cli.product import account_option, json_option, limit_option, with_product
 from longcode.cli.session import data_option
 from longcode.cli.tables import Table, clean, echo_json, paint, show_fields
-from longcode.domain.clock import utc_now
 from longcode.domain.message import Direction, Status, is_final
 from longcode.domain.timestamps import format_milli
 from longcode.errors import ConfigurationError, NotFound, Refused
-from longcode.flow.outlook import KnownCarrier, Names
-from longcode.flow.routing import Parcel
-from longcode.flow.timeline import DIALECTS, Event, carrier_of, tell
+from longcode.flow.story import Stories, Story
+from longcode.flow.timeline import Event
 from longcode.store.cancel import CancelStore
 from longcode.store.leftovers import LeftoverStore
 from longcode.store.timeline import History, Listed, TimelineStore
@@ -42,33 +39,17 @@ def show_message(message_id: str, as_json: bool, data: Path | None) -> None:
     """Show a message with its timeline: what happened to it, why, and what happens next."""
     wanted = _parse_id(message_id)
 
-    async def read(product: Product) -> tuple[History, str | None, list[Event]]:
-        history = await _timeline(product).history(wanted, tuple(DIALECTS))
-        if history is None:
+    async def read(product: Product) -> Story:
+        story = await Stories(_timeline(product), product.catalog, product.clock).of(wanted)
+        if story is None:
             raise _unknown(message_id)
-        catalog = await product.catalog.now()
-        carriers = {
-            row.id: KnownCarrier(
-                row.name,
-                row.paused,
-                row.driver == SIMULATOR,
-                None if (circuit := catalog.circuits.get(row.id)) is None else circuit.until,
-            )
-            for row in catalog.carriers.values()
-        }
-        carrier_id = carrier_of(history)
-        known = None if carrier_id is None else carriers.get(carrier_id)
-        message = history.message
-        route = catalog.choose(Parcel(message.account_id, message.sender, message.recipient, message.id), utc_now())
-        leads_to = None if route is None else route.carrier_id
-        events = tell(history, Names(carriers), utc_now(), leads_to=leads_to)
-        return history, None if known is None else known.name, events
+        return story
 
-    history, carrier, events = with_product(data, read)
+    story = with_product(data, read)
     if as_json:
-        echo_json(_shown(history, carrier, events))
+        echo_json(_shown(story.history, story.carrier, story.events))
     else:
-        _print(history, carrier, events)
+        _print(story.history, story.carrier, story.events)
 
 
 @message.command("list")

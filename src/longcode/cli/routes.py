@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime
 from pathlib import Path
-from uuid import UUID
 
 import click
 
@@ -14,18 +12,16 @@ from longcode.cli.product import json_option, row_id, with_product
 from longcode.cli.session import data_option
 from longcode.cli.tables import Table, echo_json, show_fields
 from longcode.domain.phone import canonical, digits_of
-from longcode.domain.timestamps import format_milli
 from longcode.errors import ConfigurationError, NotFound
-from longcode.flow.catalog import Catalog
 from longcode.flow.route_check import RouteDraft, currency_of, faults_of
-from longcode.flow.routing import Parcel, is_shared, rank
+from longcode.flow.route_explanation import ANYBODY, NO_MESSAGE, Way, explained
+from longcode.flow.routing import Parcel
 from longcode.store.catalog import RouteRow
 
 ALL = "all"
 # Keys are added, and never change their meaning.
 HEADINGS = ("id", "prefix", "account", "priority", "sender", "weight", "cost", "currency")
-ANYBODY = 0  # no account's id
-NO_MESSAGE = UUID(int=0)
+WAY = ("try", "carrier", "route", "why", "now")
 
 
 @click.group()
@@ -155,17 +151,17 @@ def explain_routes(number: str, account_name: str | None, sender: str, as_json: 
     if not digits_of(number):
         raise ConfigurationError([f"{number} is no number: it has no digits"])
 
-    async def read(product: Product) -> list[dict[str, object]]:
+    async def read(product: Product) -> list[Way]:
         account_id = ANYBODY if account_name is None else (await product.accounts.by_name(account_name)).id
         parcel = Parcel(account_id, sender, number, NO_MESSAGE)
-        return _explained(await product.catalog.now(), parcel, product.clock())
+        return explained(await product.catalog.now(), parcel, product.clock())
 
     ways = with_product(data, read)
     if as_json:
         for way in ways:
-            echo_json(way)
+            echo_json(dict(zip(WAY, _way(way), strict=True)))
     elif ways:
-        Table("try", "carrier", "route", "why", "now").add([tuple(way.values()) for way in ways])
+        Table(*WAY).add([_way(way) for way in ways])
     if not ways:
         raise NotFound(f"no route fits {number}; a message would wait for one until its validity ends")
 
@@ -202,35 +198,6 @@ def _shown(record: Mapping[str, object]) -> tuple[object, ...]:
     return tuple(value or ALL if name in ("prefix", "account", "sender") else value for name, value in record.items())
 
 
-def _explained(catalog: Catalog, parcel: Parcel, now: datetime) -> list[dict[str, object]]:
-    """Each way: its place, carrier, route, why it stands there, and whether it is open."""
-    ways = list(catalog.ways(parcel))
-    told = []
-    for place, way in enumerate(ways, start=1):
-        equals = [one for one in ways if rank(one) == rank(way)]
-        why = [f"prefix {way.prefix}" if way.prefix else "every recipient", f"priority {way.priority}"]
-        if len(equals) > 1 and is_shared(equals):
-            total = sum(one.weight or 1 for one in equals)
-            why.append(f"first for {way.weight or 1} of {total} messages by weight")
-        elif len(equals) > 1:
-            why.append(f"cost {way.cost:f}" if way.cost is not None else "cost unknown")
-        told.append(
-            {
-                "try": place,
-                "carrier": catalog.carriers[way.carrier_id].name,
-                "route": way.id,
-                "why": ", ".join(why),
-                "now": _standing(catalog, way.carrier_id, now),
-            }
-        )
-    return told
-
-
-def _standing(catalog: Catalog, carrier_id: int, now: datetime) -> str:
-    """Whether a carrier takes messages now, and why not."""
-    if catalog.carriers[carrier_id].paused:
-        return "passed over: paused"
-    circuit = catalog.circuits.get(carrier_id)
-    if circuit is not None and circuit.is_open(now):
-        return f"passed over until {format_milli(circuit.until)}: {circuit.cause}"
-    return "open"
+def _way(way: Way) -> tuple[object, ...]:
+    """Under WAY."""
+    return way.place, way.carrier, way.route_id, way.why, way.now

@@ -90,7 +90,7 @@ def _origin(history: History) -> str:
         return f"{origin} as the answer to message {history.answers}"
     if history.message.client_reference is not None:
         return f"{origin} with reference {history.message.client_reference}"
-    return origin if history.message.direction is Direction.INBOUND else f"{origin} without an idempotency key"
+    return origin if history.message.direction is Direction.INBOUND else f"{origin} without a reference"
 
 
 def _heard(history: History) -> Iterator[Event]:
