@@ -9,6 +9,7 @@ from typing import Any, cast
 from fastapi import FastAPI
 
 from longcode.api.caller import Gate
+from longcode.api.carrier_states import add_carrier_states
 from longcode.api.conversations import add_conversations
 from longcode.api.desk import Desk
 from longcode.api.events import add_events
@@ -16,6 +17,7 @@ from longcode.api.front import Front, not_routed
 from longcode.api.hot import sending
 from longcode.api.keys import add_keys, add_usage
 from longcode.api.keywords import add_keywords
+from longcode.api.leftovers import add_leftovers
 from longcode.api.limits import CallLimits
 from longcode.api.mailboxes import add_mailboxes
 from longcode.api.messages import add_messages
@@ -23,9 +25,12 @@ from longcode.api.numbers import add_numbers
 from longcode.api.once import Once
 from longcode.api.openapi import describe
 from longcode.api.operator import add_operator
+from longcode.api.operator_keys import add_operator_keys
 from longcode.api.optouts import add_optouts
+from longcode.api.paces import add_paces
 from longcode.api.routing import keep_apart
 from longcode.api.senders import add_senders
+from longcode.api.timelines import add_timelines
 from longcode.api.webhooks import add_webhooks
 from longcode.wire.cors import Cors
 from longcode.wire.door import ASGIApp
@@ -36,6 +41,7 @@ PREFIX = "/v1"
 # In the order in which a reader sees them.
 ADDED = (
     add_messages,
+    add_timelines,
     add_conversations,
     add_mailboxes,
     add_numbers,
@@ -47,6 +53,10 @@ ADDED = (
     add_keys,
     add_usage,
     add_operator,
+    add_carrier_states,
+    add_paces,
+    add_operator_keys,
+    add_leftovers,
 )
 
 

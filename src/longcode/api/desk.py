@@ -7,18 +7,22 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from longcode.api.outbound import Outbound
-from longcode.domain.clock import Clock
+from longcode.domain.clock import Clock, MintId
 from longcode.flow.catalog import CatalogCache
+from longcode.flow.diagnosis import Diagnosis
 from longcode.flow.identity import hash_secret
 from longcode.flow.mailbox import Mailbox
+from longcode.flow.story import Stories
 from longcode.settings import Settings
 from longcode.store.accounts import AccountStore
 from longcode.store.boxes import BoxStore
 from longcode.store.cancel import CancelStore
+from longcode.store.carrier_status import CarrierStatusStore
 from longcode.store.catalog import CatalogStore
 from longcode.store.conversations import ConversationStore
 from longcode.store.event_stream import EventStream
 from longcode.store.keyed_calls import KeyedCallStore
+from longcode.store.leftovers import LeftoverStore
 from longcode.store.limits import LimitStore
 from longcode.store.mailbox import MailboxStore
 from longcode.store.message_lists import MessageLists
@@ -31,11 +35,15 @@ from longcode.store.usage import UsageStore
 from longcode.store.webhooks import WebhookStore
 from longcode.store.words import WordStore
 from longcode.vault import Vault
+from longcode.webhooks.client import Client
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Desk:
-    """The flow and the stores behind the native API. vault: opened where a secret is to be sealed."""
+    """The flow and the stores behind the native API.
+
+    vault: opened where a secret is to be sealed or used. webhook_client: made for a try.
+    """
 
     settings: Settings
     clock: Clock
@@ -61,6 +69,12 @@ class Desk:
     usage: UsageStore
     events: EventStream
     keyed_calls: KeyedCallStore
+    stories: Stories
+    leftovers: LeftoverStore
+    carrier_status: CarrierStatusStore
+    diagnosis: Diagnosis
+    mint_id: MintId
+    webhook_client: Callable[[], Client]
 
     async def hashed(self, secret: str) -> str:
         """What is stored of a secret; worked out off the event loop."""

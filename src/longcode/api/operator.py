@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 from fastapi import FastAPI, Query, Request, Response
 from pydantic import BaseModel, Field
@@ -24,6 +24,7 @@ from longcode.domain.timestamps import format_milli
 from longcode.errors import InvalidField, NotFound
 from longcode.flow.caps import day_of
 from longcode.flow.carrier_setup import changed_settings, check, sealed
+from longcode.flow.carrier_standing import shown_settings
 from longcode.flow.catalog import Catalog
 from longcode.flow.identity import new_secret
 from longcode.flow.route_check import RouteDraft, currency_of, faults_of
@@ -31,7 +32,6 @@ from longcode.store.accounts import ListedAccount
 from longcode.store.catalog import CarrierRow, RouteRow
 from longcode.store.limits import AccountLimits, Usage
 
-HIDDEN: Final = "•••"
 MOST: Final = 2**31 - 1
 
 Settings = Annotated[
@@ -348,12 +348,11 @@ def _add_accounts(routes: Routes, desk: Desk) -> None:
 
 
 def _carrier(row: CarrierRow, catalog: Catalog) -> CarrierShown:
-    secret: Any = KINDS[row.driver].secret_keys if row.driver in KINDS else row.settings.keys()
     circuit = catalog.circuits.get(row.id)
     return CarrierShown(
         name=row.name,
         driver=row.driver,
-        settings={key: HIDDEN if key in secret else value for key, value in row.settings.items()},
+        settings=shown_settings(row),
         paused=row.paused,
         left_alone_for=None if circuit is None else circuit.cause,
     )

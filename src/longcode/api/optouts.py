@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from typing import Annotated, Final
+from uuid import UUID
 
 from fastapi import FastAPI, Query, Request, Response
 from pydantic import BaseModel, Field
@@ -19,6 +20,7 @@ from longcode.api.ids import NameInPath, name_of
 from longcode.api.problems import invalid, told_together
 from longcode.api.routing import Routes
 from longcode.domain.phone import canonical
+from longcode.domain.public import PublicMessage, public_message
 from longcode.domain.timestamps import format_milli
 from longcode.errors import NotFound
 from longcode.flow.opt_out_files import COLUMNS, cells, party_of, read_opt_outs, scope_of
@@ -80,6 +82,25 @@ def add_optouts(app: FastAPI, desk: Desk) -> None:
             query.limit,
             show=_shown,
             cursor=lambda one: encode("optouts", one.recipient, one.sender or ""),
+        )
+
+    @routes.get("/optouts/doubtful", "listDoubtful")
+    async def doubtful(
+        query: Annotated[PageQuery, Query()], caller: Admitted, request: Request, response: Response
+    ) -> Page[PublicMessage]:
+        """List what came in that may be meant as an opt-out, such as `please stop`, and stopped nothing.
+
+        The first first. Who reads it as one says so with `POST /v1/optouts`.
+        """
+        after = "" if query.cursor is None else str(_message_id(query.cursor))
+        rows = await desk.words.doubtful(caller.account.id, after=after, count=query.limit + 1)
+        return page(
+            request,
+            response,
+            rows,
+            query.limit,
+            show=public_message,
+            cursor=lambda one: encode("doubtful", str(one.id)),
         )
 
     @routes.post("/optouts", "addOptOut", status=201)
@@ -195,3 +216,10 @@ def _change(event: Event) -> OptOutChangeShown:
         keyword=event.keyword,
         message_id=None if event.message_id is None else str(event.message_id),
     )
+
+
+def _message_id(cursor: str) -> UUID:
+    try:
+        return UUID(decode("doubtful", cursor, str)[0])
+    except ValueError as error:
+        raise invalid("it is not one that this list gave", field="cursor") from error

@@ -24,6 +24,7 @@ NAMES: Final[Mapping[str, str]] = {
     "MailboxLogin": "MailboxDraft",
     "NewRoute": "RouteDraft",
     "PublicMessage": "Message",
+    "ReceiptShown": "CarrierReceipt",
     "SenderId": "SenderDraft",
 }
 

@@ -18,7 +18,8 @@ from longcode.api.problems import invalid, refuse
 from longcode.api.routing import Routes
 from longcode.domain.events import OF_SENT, EventType
 from longcode.domain.timestamps import format_milli
-from longcode.errors import NotFound
+from longcode.errors import ConfigurationError, NotFound
+from longcode.flow.webhook_trial import try_endpoint
 from longcode.store.webhooks import Attempt, Endpoint
 from longcode.webhooks import target
 from longcode.webhooks.signing import new_secret
@@ -105,6 +106,15 @@ class Replayed(BaseModel):
     events: int
 
 
+class WebhookTrial(BaseModel):
+    """What came of a made-up event. status: of the answer, if there was one. error: why it was not taken."""
+
+    taken: bool
+    status: int | None
+    error: str | None
+    milliseconds: int
+
+
 def add_webhooks(app: FastAPI, desk: Desk) -> None:
     """The routes of webhooks."""
     routes = Routes(app, "Native: webhooks", "webhooks")
@@ -182,6 +192,25 @@ def _add_endpoints(routes: Routes, desk: Desk) -> None:
 
 
 def _add_deliveries(routes: Routes, desk: Desk) -> None:
+    @routes.post("/webhooks/{id}/test", "testWebhook")
+    async def try_(id: SerialInPath, caller: Admitted) -> WebhookTrial:
+        """Send an endpoint a made-up event `webhook.test` now, and see whether it takes it.
+
+        It is signed and guarded as every other, goes to a disabled endpoint too, and is not in the log.
+        """
+        endpoint, http = await find(id, caller), desk.webhook_client()
+        try:
+            trial = await try_endpoint(
+                endpoint, client=http, unseal=desk.vault().unseal, clock=desk.clock, mint_id=desk.mint_id
+            )
+        except ConfigurationError as error:
+            return WebhookTrial(taken=False, status=None, error=str(error), milliseconds=0)
+        finally:
+            http.close()
+        return WebhookTrial(
+            taken=trial.error is None, status=trial.status, error=trial.error, milliseconds=trial.milliseconds
+        )
+
     @routes.get("/webhooks/{id}/deliveries", "listDeliveries")
     async def deliveries(
         id: SerialInPath,

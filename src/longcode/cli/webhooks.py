@@ -20,12 +20,12 @@ from longcode.cli.tables import Table, echo_json, show_fields
 from longcode.domain.clock import mint_id, utc_now
 from longcode.domain.events import OF_SENT, EventType
 from longcode.domain.timestamps import format_milli, parse_instant
-from longcode.engine.webhooks import client
 from longcode.errors import ConfigurationError, InvalidField
 from longcode.flow.webhook_trial import Trial, try_endpoint
 from longcode.store.webhooks import Attempt, Endpoint
 from longcode.vault import Vault
 from longcode.webhooks import target
+from longcode.webhooks.client import system_client
 from longcode.webhooks.signing import new_secret
 
 T = TypeVar("T")
@@ -179,7 +179,7 @@ def test_endpoint(endpoint_id: int, as_json: bool, data: Path | None) -> None:
 
     async def attempt(product: Product) -> Trial:
         endpoint, unseal = await product.webhooks.get(endpoint_id), Vault.open(product.settings).unseal
-        http = client()
+        http = system_client()
         try:
             return await try_endpoint(endpoint, client=http, unseal=unseal, clock=product.clock, mint_id=mint_id)
         finally:

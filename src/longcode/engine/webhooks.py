@@ -9,13 +9,7 @@ from longcode.bootstrap import Product
 from longcode.flow.jobs import Kick
 from longcode.flow.webhooks import WebhookMeans, Webhooks
 from longcode.vault import Vault
-from longcode.webhooks.addresses import Resolver
-from longcode.webhooks.client import Client
-
-
-def client() -> Client:
-    """A client of the system's resolver and its trust."""
-    return Client(now=time.monotonic, resolver=Resolver(time.monotonic))
+from longcode.webhooks.client import system_client
 
 
 def webhooks(product: Product, kick: Kick) -> Webhooks:
@@ -29,7 +23,7 @@ def webhooks(product: Product, kick: Kick) -> Webhooks:
             endpoints=product.webhooks,
             queue=product.webhook_queue,
             catalog=product.catalog_store,
-            client=client(),
+            client=system_client(),
             unseal=unseal,
             kick=kick,
             clock=product.clock,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -36,14 +37,14 @@ async def bring_in(
     for row in dump.accounts:
         found = await accounts.secret(row.username)
         if found is None:
-            ids[row.id] = (await accounts.create(row.username, hash_secret(row.auth_id))).id
+            ids[row.id] = (await accounts.create(row.username, await asyncio.to_thread(hash_secret, row.auth_id))).id
             report.accounts_added += 1
         else:
             ids[row.id] = found.account.id
-            if matches(found.secret_hash, row.auth_id):
+            if await asyncio.to_thread(matches, found.secret_hash, row.auth_id):
                 report.accounts_unchanged += 1
             else:
-                await accounts.set_secret(found.account.id, hash_secret(row.auth_id))
+                await accounts.set_secret(found.account.id, await asyncio.to_thread(hash_secret, row.auth_id))
                 report.accounts_changed += 1
         progress()
     for number in dump.numbers:

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import Select, select, union_all
+from sqlalchemy import ColumnElement, Select, literal, select, tuple_, union_all
 
 from longcode.domain.clock import Clock
 from longcode.store import schema
@@ -33,6 +33,14 @@ class Unowned:
     received_at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class ReceiptPlace:
+    """A receipt's place among all."""
+
+    received_at: datetime
+    id: UUID
+
+
 class LeftoverStore:
     """Reads for the operator."""
 
@@ -40,14 +48,17 @@ class LeftoverStore:
         self._database = database
         self._clock = clock
 
-    async def receipts(self, *, count: int, unmatched: bool = False) -> list[Reported]:
-        """Receipts, the latest first. unmatched: those that fit no message so far."""
-        query = unmatched_query(count, self._clock() - NOT_SWEPT) if unmatched else _latest_receipts(count)
+    async def receipts(
+        self, *, count: int, unmatched: bool = False, before: ReceiptPlace | None = None
+    ) -> list[Reported]:
+        """Receipts, the latest first, behind `before`. unmatched: those that fit no message so far."""
+        not_swept_since = self._clock() - NOT_SWEPT
+        query = unmatched_query(count, not_swept_since, before) if unmatched else latest_receipts(count, before)
         async with self._database.read() as connection:
             return [Reported(*row) for row in await connection.execute(query)]
 
-    async def unowned(self, *, count: int) -> list[Unowned]:
-        """What came to numbers that nobody owns, the latest first."""
+    async def unowned(self, *, count: int, before: UUID | None = None) -> list[Unowned]:
+        """What came to numbers that nobody owns, the latest first, behind the one with id `before`."""
         table = schema.inbound_unowned.c
         query = (
             select(
@@ -59,6 +70,7 @@ class LeftoverStore:
                 table.partial,
                 table.received_at,
             )
+            .where(*([] if before is None else [table.id < before]))
             .order_by(table.id.desc())
             .limit(count)
         )
@@ -66,21 +78,34 @@ class LeftoverStore:
             return [Unowned(*row) for row in await connection.execute(query)]
 
 
-def unmatched_query(count: int, not_swept_since: datetime) -> Select[Any]:
+def unmatched_query(count: int, not_swept_since: datetime, before: ReceiptPlace | None = None) -> Select[Any]:
     """The receipts that the sweep noted as strays, and those that it has not seen yet."""
     fits = select(_outcome.attempt_id).where(FITS).correlate(schema.receipt).exists()
     noted = (
         select(*RECEIPT_COLUMNS)
         .join_from(schema.stray_receipt, schema.receipt, _receipt.id == _stray.receipt_id)
-        .where(~fits)
+        .where(~fits, *_behind(before, _stray.received_at, _stray.receipt_id))
         .order_by(_stray.received_at.desc(), _stray.receipt_id.desc())
         .limit(count)
     )
     is_noted = select(_stray.receipt_id).where(_stray.receipt_id == _receipt.id).correlate(schema.receipt).exists()
-    fresh = _latest_receipts(count).where(_receipt.received_at > not_swept_since, ~fits, ~is_noted)
+    fresh = latest_receipts(count, before).where(_receipt.received_at > not_swept_since, ~fits, ~is_noted)
     both = union_all(select(noted.subquery()), select(fresh.subquery())).subquery()
     return select(both).order_by(both.c.received_at.desc(), both.c.id.desc()).limit(count)
 
 
-def _latest_receipts(count: int) -> Select[Any]:
-    return select(*RECEIPT_COLUMNS).order_by(_receipt.received_at.desc(), _receipt.id.desc()).limit(count)
+def latest_receipts(count: int, before: ReceiptPlace | None = None) -> Select[Any]:
+    """A page of all receipts: a walk back along their index."""
+    behind = _behind(before, _receipt.received_at, _receipt.id)
+    return (
+        select(*RECEIPT_COLUMNS).where(*behind).order_by(_receipt.received_at.desc(), _receipt.id.desc()).limit(count)
+    )
+
+
+def _behind(
+    before: ReceiptPlace | None, received_at: ColumnElement[datetime], id_: ColumnElement[UUID]
+) -> list[ColumnElement[bool]]:
+    if before is None:
+        return []
+    place = tuple_(literal(before.received_at, received_at.type), literal(before.id, id_.type))
+    return [tuple_(received_at, id_) < place]

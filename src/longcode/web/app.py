@@ -22,20 +22,26 @@ from longcode.api.events import STOPPING
 from longcode.api.outbound import Outbound
 from longcode.bootstrap import Product
 from longcode.dialects import conversations, inbound_outbound, mailbox, messages, numbers
+from longcode.flow.diagnosis import EMBEDDED, SHARED, Diagnosis
 from longcode.flow.message_webhooks import MessageWebhooks
+from longcode.flow.story import Stories
 from longcode.settings import Settings
 from longcode.store.boxes import BoxStore
 from longcode.store.cancel import CancelStore
+from longcode.store.carrier_status import CarrierStatusStore
 from longcode.store.event_stream import EventStream
 from longcode.store.keyed_calls import KeyedCallStore
+from longcode.store.leftovers import LeftoverStore
 from longcode.store.message_lists import MessageLists
 from longcode.store.removal import RemovalStore
+from longcode.store.timeline import TimelineStore
 from longcode.store.usage import UsageStore
 from longcode.vault import Vault
 from longcode.web.callbacks import callback_endpoints
 from longcode.web.description import description_routes
 from longcode.web.health import health_routes
 from longcode.web.manual.site import manual_routes
+from longcode.webhooks.client import system_client
 from longcode.wire.cors import Cors
 from longcode.wire.door import ASGIApp, Door
 from longcode.wire.endpoint import Endpoint
@@ -107,7 +113,7 @@ def application(product: Product, *, implicit_anonymous: bool = False) -> ASGIAp
 def native_api(product: Product, identity: Identity) -> ASGIApp:
     """The native API of a running product."""
     database, clock = product.database, product.clock
-    settings = product.settings
+    settings, status = product.settings, CarrierStatusStore(database)
     desk = Desk(
         settings=settings,
         clock=clock,
@@ -133,6 +139,19 @@ def native_api(product: Product, identity: Identity) -> ASGIApp:
         usage=UsageStore(database),
         events=EventStream(database),
         keyed_calls=KeyedCallStore(database, clock),
+        stories=Stories(TimelineStore(database), product.catalog, clock),
+        leftovers=LeftoverStore(database, clock),
+        carrier_status=status,
+        diagnosis=Diagnosis(
+            settings=settings,
+            accounts=product.accounts,
+            catalog=product.catalog,
+            status=status,
+            clock=clock,
+            serving=EMBEDDED if database.is_sqlite else SHARED,
+        ),
+        mint_id=product.mint_id,
+        webhook_client=system_client,
     )
     return native(
         desk, identity=identity, cors=Cors(settings.cors_origins), calls_per_minute=settings.api_calls_per_minute

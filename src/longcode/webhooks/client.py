@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ssl
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final, cast
@@ -264,3 +265,8 @@ class _Connection(asyncio.Protocol):
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(answer)
         self._waiter = None
+
+
+def system_client() -> Client:
+    """A client of the system's resolver and its trust."""
+    return Client(now=time.monotonic, resolver=Resolver(time.monotonic))
