@@ -34,6 +34,9 @@ PASSING_STATES = ("08", "25006", "28", "3D", "40", "53", "57", "58")
 # With the default price of a random page, a generic plan that is made while tables are empty scans
 # them, and is kept until the server's next ANALYZE, however fast they grow in that minute.
 POSTGRESQL_SETTINGS = {"application_name": "longcode", "plan_cache_mode": "auto", "random_page_cost": "1.1"}
+# Hot statements are the same work each time, and some cost less to run than to plan. Sizes and statistics may
+# not talk them out of their indexes either: they are planned once, perhaps when tables were still small.
+HOT_SETTINGS = {**POSTGRESQL_SETTINGS, "plan_cache_mode": "force_generic_plan", "enable_seqscan": "off"}
 # In a connection's info: its transaction wrote events.
 NEWS = "news"
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -191,18 +194,18 @@ def _cut(connection: Any) -> None:
         connection.terminate()
 
 
-def _connect_options(command_seconds: float | None) -> dict[str, Any]:
+def _connect_options(command_seconds: float | None, settings: dict[str, str]) -> dict[str, Any]:
     return {
         "timeout": CONNECT_SECONDS,
         "command_timeout": command_seconds,
-        "server_settings": POSTGRESQL_SETTINGS,
+        "server_settings": settings,
     }
 
 
 def _drivers(url: URL, size: int, command_seconds: float | None) -> DriverPool:
     _, options = url.get_dialect()().create_connect_args(url)
     plain = {name: value for name, value in options.items() if not name.startswith("prepared_statement_")}
-    connect = partial(asyncpg.connect, **plain, **_connect_options(command_seconds))
+    connect = partial(asyncpg.connect, **plain, **_connect_options(command_seconds, HOT_SETTINGS))
     return DriverPool(connect, size, CONNECT_SECONDS)
 
 
@@ -214,7 +217,7 @@ def _postgresql_engine(url: URL, pool_size: int, command_seconds: float | None) 
         pool_timeout=CONNECT_SECONDS,
         pool_pre_ping=False,
         hide_parameters=True,  # they hold message texts, which no log may show
-        connect_args=_connect_options(command_seconds),
+        connect_args=_connect_options(command_seconds, POSTGRESQL_SETTINGS),
     )
 
     @event.listens_for(engine.sync_engine, "checkout")
