@@ -13,12 +13,14 @@ from longcode.store.commit_order import START
 from longcode.store.conversations import ConversationStore, Position, Side
 from longcode.store.database import Database
 from longcode.store.event_stream import EventStream
+from longcode.store.leftovers import LATEST, LeftoverStore, ReceiptPlace
 from longcode.store.numbers import NumberStore
 from longcode.store.opt_outs import OptOutStore
 from longcode.store.pools import PoolStore
 from longcode.store.removal import RemovalStore
 from longcode.store.usage import UsageStore
 from longcode.store.webhooks import WebhookStore
+from longcode.store.words import WordStore
 from tests.store.test_plans import FILL, Listened, filling, generic_plan, listened
 
 __all__ = ["listened"]
@@ -42,6 +44,9 @@ GROWING = (
     "webhook_attempt",
     "sender_pool",
     "pool_sender",
+    "inbound_unowned",
+    "inbound_word",
+    "stray_receipt",
 )
 MORE = (
     """INSERT INTO number (account_id, value, digits, monthly_price, setup_price, currency, assigned, created_at)
@@ -58,6 +63,9 @@ MORE = (
        SELECT 1 + n % 50, '', '[]', '', false, now() FROM generate_series(1, {rows}) AS n""",
     """INSERT INTO webhook_attempt (id, endpoint_id, event_id, milliseconds, ended_at)
        SELECT gen_random_uuid(), n % 50, gen_random_uuid(), 1, now() FROM generate_series(1, {rows}) AS n""",
+    """INSERT INTO inbound_unowned
+       SELECT gen_random_uuid(), 7, 'a', n::text, '', false, now(), NULL FROM generate_series(1, {rows}) AS n""",
+    """INSERT INTO stray_receipt SELECT id, received_at FROM receipt""",
     """INSERT INTO sender_pool (account_id, name, created_at)
        SELECT 1 + n % 50, n::text, now() FROM generate_series(1, {rows}) AS n""",
     """INSERT INTO pool_sender (pool_id, sender, value, recipients, added_at)
@@ -102,6 +110,14 @@ async def read_lists(database: Database) -> None:
     await boxes.acked(1, "1")
     await boxes.delete(1, "1", [START])
     await EventStream(database).page(1, after=START, count=10)
+    leftovers = LeftoverStore(database, utc_now)
+    for place in (LATEST, ReceiptPlace(utc_now(), id_)):
+        await leftovers.unowned(count=10, before=place.id)
+        await leftovers.receipts(count=10, before=place)
+        await leftovers.receipts(count=10, before=place, unmatched=True)
+    for after in ("", str(id_)):
+        await WordStore(database).doubtful(1, after=after, count=10)
+    await webhooks.named(1, "https://example.com/")
     await UsageStore(database).days(1, [utc_now().date()])
     removal = RemovalStore(database, utc_now)
     await removal.redact(1, id_)

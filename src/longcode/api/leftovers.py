@@ -16,7 +16,7 @@ from longcode.api.routing import Routes
 from longcode.domain.scopes import OPERATOR
 from longcode.domain.timestamps import format_milli
 from longcode.store.database import from_micros, to_micros
-from longcode.store.leftovers import ReceiptPlace, Unowned
+from longcode.store.leftovers import LATEST, ReceiptPlace, Unowned
 from longcode.store.timeline import Reported
 
 
@@ -66,7 +66,7 @@ def add_leftovers(app: FastAPI, desk: Desk) -> None:
         query: Annotated[ReceiptQuery, Query()], caller: Admitted, request: Request, response: Response
     ) -> Page[ReceiptShown]:
         """List the receipts of carriers, the latest first."""
-        before = None if query.cursor is None else _place(query.cursor)
+        before = LATEST if query.cursor is None else _place(query.cursor)
         rows = await desk.leftovers.receipts(count=query.limit + 1, unmatched=query.unmatched, before=before)
         names = await carriers()
         return page(
@@ -83,7 +83,7 @@ def add_leftovers(app: FastAPI, desk: Desk) -> None:
         query: Annotated[PageQuery, Query()], caller: Admitted, request: Request, response: Response
     ) -> Page[UnownedShown]:
         """List what came in and belongs to no account, the latest first."""
-        before = None if query.cursor is None else _id(decode("unowned", query.cursor, str)[0])
+        before = LATEST.id if query.cursor is None else _id(decode("unowned", query.cursor, str)[0])
         rows = await desk.leftovers.unowned(count=query.limit + 1, before=before)
         names = await carriers()
         return page(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
@@ -41,6 +41,10 @@ class ReceiptPlace:
     id: UUID
 
 
+# Behind it is everything.
+LATEST: Final = ReceiptPlace(datetime.max.replace(tzinfo=UTC), UUID(int=2**128 - 1))
+
+
 class LeftoverStore:
     """Reads for the operator."""
 
@@ -48,16 +52,14 @@ class LeftoverStore:
         self._database = database
         self._clock = clock
 
-    async def receipts(
-        self, *, count: int, unmatched: bool = False, before: ReceiptPlace | None = None
-    ) -> list[Reported]:
+    async def receipts(self, *, count: int, unmatched: bool = False, before: ReceiptPlace = LATEST) -> list[Reported]:
         """Receipts, the latest first, behind `before`. unmatched: those that fit no message so far."""
         not_swept_since = self._clock() - NOT_SWEPT
         query = unmatched_query(count, not_swept_since, before) if unmatched else latest_receipts(count, before)
         async with self._database.read() as connection:
             return [Reported(*row) for row in await connection.execute(query)]
 
-    async def unowned(self, *, count: int, before: UUID | None = None) -> list[Unowned]:
+    async def unowned(self, *, count: int, before: UUID = LATEST.id) -> list[Unowned]:
         """What came to numbers that nobody owns, the latest first, behind the one with id `before`."""
         table = schema.inbound_unowned.c
         query = (
@@ -70,7 +72,7 @@ class LeftoverStore:
                 table.partial,
                 table.received_at,
             )
-            .where(*([] if before is None else [table.id < before]))
+            .where(table.id < before)
             .order_by(table.id.desc())
             .limit(count)
         )
@@ -78,34 +80,40 @@ class LeftoverStore:
             return [Unowned(*row) for row in await connection.execute(query)]
 
 
-def unmatched_query(count: int, not_swept_since: datetime, before: ReceiptPlace | None = None) -> Select[Any]:
-    """The receipts that the sweep noted as strays, and those that it has not seen yet."""
-    fits = select(_outcome.attempt_id).where(FITS).correlate(schema.receipt).exists()
+def unmatched_query(count: int, not_swept_since: datetime, before: ReceiptPlace = LATEST) -> Select[Any]:
+    """The receipts that the sweep noted as strays, and those that it has not seen yet.
+
+    Each is looked up for itself: as a join, the planner would read all receipts and outcomes to find a few.
+    """
+    fits = select(_outcome.attempt_id).where(FITS).correlate(schema.receipt).limit(1).scalar_subquery()
     noted = (
         select(*RECEIPT_COLUMNS)
         .join_from(schema.stray_receipt, schema.receipt, _receipt.id == _stray.receipt_id)
-        .where(~fits, *_behind(before, _stray.received_at, _stray.receipt_id))
+        .where(_behind(before, _stray.received_at, _stray.receipt_id), fits.is_(None))
         .order_by(_stray.received_at.desc(), _stray.receipt_id.desc())
         .limit(count)
     )
-    is_noted = select(_stray.receipt_id).where(_stray.receipt_id == _receipt.id).correlate(schema.receipt).exists()
-    fresh = latest_receipts(count, before).where(_receipt.received_at > not_swept_since, ~fits, ~is_noted)
+    noting = select(_stray.receipt_id).where(_stray.receipt_id == _receipt.id).correlate(schema.receipt).limit(1)
+    fresh = latest_receipts(count, before).where(
+        _receipt.received_at > not_swept_since, fits.is_(None), noting.scalar_subquery().is_(None)
+    )
     both = union_all(select(noted.subquery()), select(fresh.subquery())).subquery()
     return select(both).order_by(both.c.received_at.desc(), both.c.id.desc()).limit(count)
 
 
-def latest_receipts(count: int, before: ReceiptPlace | None = None) -> Select[Any]:
+def latest_receipts(count: int, before: ReceiptPlace = LATEST) -> Select[Any]:
     """A page of all receipts: a walk back along their index."""
-    behind = _behind(before, _receipt.received_at, _receipt.id)
     return (
-        select(*RECEIPT_COLUMNS).where(*behind).order_by(_receipt.received_at.desc(), _receipt.id.desc()).limit(count)
+        select(*RECEIPT_COLUMNS)
+        .where(_behind(before, _receipt.received_at, _receipt.id))
+        .order_by(_receipt.received_at.desc(), _receipt.id.desc())
+        .limit(count)
     )
 
 
 def _behind(
-    before: ReceiptPlace | None, received_at: ColumnElement[datetime], id_: ColumnElement[UUID]
-) -> list[ColumnElement[bool]]:
-    if before is None:
-        return []
-    place = tuple_(literal(before.received_at, received_at.type), literal(before.id, id_.type))
-    return [tuple_(received_at, id_) < place]
+    before: ReceiptPlace, received_at: ColumnElement[datetime], id_: ColumnElement[UUID]
+) -> ColumnElement[bool]:
+    return tuple_(received_at, id_) < tuple_(
+        literal(before.received_at, received_at.type), literal(before.id, id_.type)
+    )
