@@ -12,6 +12,7 @@ import pytest
 
 from longcode.carriers.http_driver import HttpDriver
 from longcode.carriers.http_exchange import BODY_LIMIT_BYTES, LONGEST_RETRY_SECONDS
+from longcode.carriers.policy import Policy
 from longcode.carriers.port import Accepted, Deferred, Outcome, Submission, Unconfirmed
 from tests.carriers.conformance import MANUALS, TAKEN_BY_TWILIO, http_driver
 from tests.carriers.http_carrier import Answer, Ending, HttpCarrier, Reply, http_carrier
@@ -100,6 +101,12 @@ async def test_a_throttled_carrier_is_left_alone_for_as_long_as_it_asks() -> Non
         assert 0 < rest.again_seconds <= outcome.after_seconds
         await until(lambda: desk.driver.capacity().segments > 0)
         assert isinstance((await desk.send())[0], Accepted)
+
+
+async def test_after_a_401_it_rests_no_longer_than_the_first_pause_of_its_circuit() -> None:
+    async with opened(lambda _: Reply(401, b"")) as (_, desk):
+        await desk.send()
+        assert 0 < (desk.driver.capacity().again_seconds or 0.0) <= Policy().circuit_pause.total_seconds()
 
 
 async def test_a_carrier_that_is_not_there_is_asked_less_and_less_often() -> None:

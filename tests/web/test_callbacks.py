@@ -155,6 +155,9 @@ REFUSALS = [
     RefusalCase("a GET where a POST is due", 405, method="GET", body=b"", allow="POST"),
     RefusalCase("a POST where a GET is due", 405, kind="inbound", driver="http", query=f"?token={TOKEN}", allow="GET"),
     RefusalCase("a HEAD", 405, method="HEAD", body=b"", allow="GET, POST"),
+    RefusalCase("more fields than anybody signs", 403, body=b"a=b&" * 501),
+    RefusalCase("a query of more fields than anybody signs", 403, driver="http", query="?" + "a=b&" * 501),
+    RefusalCase("a genuine one of too many fields", 400, driver="http", query=f"?token={TOKEN}", body=b"a=b&" * 501),
     RefusalCase("a body without an end", 413, body=b"a" * 70_000),
     RefusalCase("a genuine one that says nothing", 400, driver="http", body=b"a=b", query=f"?token={TOKEN}"),
     RefusalCase(

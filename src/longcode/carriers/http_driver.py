@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from longcode import log
@@ -23,10 +23,11 @@ from longcode.encoding.segments import Encoding, Segment
 
 CLOSED_SECONDS: Final = 1.0
 CLOSE_SECONDS: Final = 5.0
-# After an answer that is about the carrier and not about the message, it is left alone for a while.
-RESTING: Final = frozenset({401, 429, 503})
 FIRST_REST_SECONDS: Final = 0.5
 LONGEST_REST_SECONDS: Final = 30.0
+# After an answer that is about the carrier and not about the message, it is left alone for as long as that asks, at
+# most so long. A 401 asks for nothing and opens the circuit, whose pause is no shorter: messages then go as it says.
+RESTS_SECONDS: Final[Mapping[int, float]] = {401: 5.0, 429: LONGEST_REST_SECONDS, 503: LONGEST_REST_SECONDS}
 
 
 class HttpDriver:
@@ -115,15 +116,14 @@ class HttpDriver:
         reply = await self._exchange.ask(request)
         if not isinstance(reply, HttpReply):
             if isinstance(reply, Deferred):
-                self._rest(FIRST_REST_SECONDS * 2.0 ** min(self._failures, 10))
+                self._rest(min(FIRST_REST_SECONDS * 2.0 ** min(self._failures, 10), LONGEST_REST_SECONDS))
                 self._failures += 1
             return reply
         self._failures = 0
         outcome = self._vendor.outcome(reply, submission)
-        if isinstance(outcome, Deferred) and reply.status in RESTING:
-            self._rest(outcome.after_seconds)
+        if isinstance(outcome, Deferred) and reply.status in RESTS_SECONDS:
+            self._rest(min(outcome.after_seconds, RESTS_SECONDS[reply.status]))
         return outcome
 
     def _rest(self, seconds: float) -> None:
-        until = asyncio.get_running_loop().time() + min(seconds, LONGEST_REST_SECONDS)
-        self._rests_until = max(self._rests_until, until)
+        self._rests_until = max(self._rests_until, asyncio.get_running_loop().time() + seconds)
