@@ -197,9 +197,11 @@ async def test_opt_outs_are_kept_and_lifted(mine: Client) -> None:
 async def test_opt_outs_come_and_go_as_csv(mine: Client) -> None:
     file = b"recipient,scope,sender\n+1 202 555 0190,account,\n12025550191,number,MyCorp\n"
     assert (await mine.call("POST", "/optouts/import", body=file)).json == {"added": 2, "unchanged": 0}
+    assert (await mine.post("/optouts", {"recipient": "=1+1"})).status == 201
     written = (await mine.get("/optouts.csv")).body
-    assert len(written.splitlines()) == 3
-    assert (await mine.call("POST", "/optouts/import", body=written)).json == {"added": 0, "unchanged": 2}
+    assert len(written.splitlines()) == 4
+    assert b"account,,'=1+1,api," in written
+    assert (await mine.call("POST", "/optouts/import", body=written)).json == {"added": 0, "unchanged": 3}
     faulty = await mine.call("POST", "/optouts/import", body=b"recipient,scope\n,\n1,number\n")
     assert (faulty.status, len(faulty.json["errors"])) == (422, 2)
 

@@ -80,6 +80,12 @@ def test_what_is_exported_may_be_imported_elsewhere_and_again(desk: Desk, tmp_pa
             desk.run("optout", "import", str(tmp_path / "ledger.csv"), "--account", "other") == f"opt-outs: {counts}\n"
         )
     assert desk.run("optout", "export", "--account", "other") == exported
+    formula = "scope,sender,recipient,source,time\nnumber,+1 202 555 0190,'=1+1,'@x,\n"
+    assert "1 added" in desk.run("optout", "import", "-", *DEMO, stdin=formula)
+    assert ",'=1+1,'@x," in desk.run("optout", "export", *DEMO)
+    assert ("=1+1", OURS, "@x") in [
+        (one["recipient"], one["sender"], one["source"]) for one in desk.lines("optout", "list", *DEMO)
+    ]
     assert desk.run("optout", "import", "-", *DEMO, stdin="\ufeffrecipient\r\n+447700900123\r\n") == (
         "opt-outs: 1 added, 0 unchanged\n"
     )

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
 from pydantic import BaseModel
 
 from longcode.api.problems import refuse
+from longcode.encoding.csv_cells import unmarked
 
 CSV: Final = "text/csv"
 CSV_BYTES: Final = 8 * 1024 * 1024
@@ -42,9 +43,10 @@ def rows_of(body: bytes, *, required: Sequence[str], known: Sequence[str]) -> li
         for row in reader if not faults else ():
             if None in row:
                 faults.append(f"line {reader.line_num}: more fields than columns")
-            elif any("\0" in (value or "") for value in row.values()):
+                continue
+            if any("\0" in (value or "") for value in row.values()):
                 faults.append(f"line {reader.line_num}: a character that no text may hold")
-            rows.append((reader.line_num, {name: value or "" for name, value in row.items()}))
+            rows.append((reader.line_num, {name: unmarked(value or "") for name, value in row.items()}))
     except (UnicodeDecodeError, csv.Error) as error:
         faults, rows = [f"the file is not CSV in UTF-8: {error}"], []
     refuse(faults)
@@ -54,10 +56,3 @@ def rows_of(body: bytes, *, required: Sequence[str], known: Sequence[str]) -> li
 def cell(line: int, name: str) -> str:
     """What is said of a cell that cannot be used."""
     return f"line {line}: {name} is invalid"
-
-
-def lines_of(rows: Iterable[Sequence[str]]) -> str:
-    """Rows as CSV."""
-    written = io.StringIO()
-    csv.writer(written, lineterminator="\n").writerows(rows)
-    return written.getvalue()

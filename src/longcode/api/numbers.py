@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BaseModel, Field, StringConstraints
 from starlette.responses import StreamingResponse
 
 from longcode.api.caller import Admitted
-from longcode.api.csv_files import CSV, CSV_BODY, CSV_BYTES, CSV_RESPONSE, Imported, cell, lines_of, rows_of
+from longcode.api.csv_files import CSV, CSV_BODY, CSV_BYTES, CSV_RESPONSE, Imported, cell, rows_of
 from longcode.api.cursors import MOST, Page, PageQuery, after_id, encode, page
 from longcode.api.desk import Desk
 from longcode.api.fields import Body, Clean, MessageText, NumberValue, Whole, chars
@@ -21,6 +21,7 @@ from longcode.api.routing import Routes
 from longcode.domain.money import MAX_PRICE, format_price, parse_price
 from longcode.domain.phone import canonical, parse_inventory_value
 from longcode.domain.scopes import OPERATOR
+from longcode.encoding.csv_cells import lines_of
 from longcode.errors import Duplicate, InvalidField
 from longcode.flow.word_check import route_faults
 from longcode.store.numbers import OPERATOR_CURRENCY, OPERATOR_PRICE, Change, Draft, Number

@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field
 from starlette.responses import StreamingResponse
 
 from longcode.api.caller import Admitted
-from longcode.api.csv_files import CSV, CSV_BODY, CSV_BYTES, CSV_RESPONSE, Imported, lines_of
+from longcode.api.csv_files import CSV, CSV_BODY, CSV_BYTES, CSV_RESPONSE, Imported
 from longcode.api.cursors import MOST, Page, PageQuery, after_id, decode, encode, page
 from longcode.api.desk import Desk
 from longcode.api.fields import Body, Printable, Sender
@@ -22,6 +22,7 @@ from longcode.api.routing import Routes
 from longcode.domain.phone import canonical
 from longcode.domain.public import PublicMessage, public_message
 from longcode.domain.timestamps import format_milli
+from longcode.encoding.csv_cells import lines_of
 from longcode.errors import NotFound
 from longcode.flow.opt_out_files import COLUMNS, cells, party_of, read_opt_outs, scope_of
 from longcode.store.opt_outs import API, Event, OptOut

@@ -20,6 +20,7 @@ from longcode.cli.session import data_option
 from longcode.cli.tables import echo_json
 from longcode.domain.phone import parse_inventory_value
 from longcode.encoding.account_dump import AccountDump, read_accounts
+from longcode.encoding.csv_cells import unmarked
 from longcode.errors import ConfigurationError, Duplicate, InvalidField, NotFound
 from longcode.flow.plivo_import import Report, bring_in
 
@@ -139,7 +140,7 @@ def _parse_numbers(file: TextIO, account_name: str | None) -> tuple[list[tuple[s
         raise ConfigurationError(["the file has no column `value`"])
     rows, faults = [], []
     for row in reader:
-        value, name = row["value"], row.get("account") or account_name
+        value, name = unmarked(row["value"] or ""), row.get("account") or account_name
         try:
             _check_number(value)
         except ConfigurationError as error:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import sys
 from collections.abc import AsyncIterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -13,14 +11,14 @@ import click
 
 from longcode.bootstrap import Product
 from longcode.cli.listing import PAGE, Listing, pages
-from longcode.cli.product import account_option, json_option, report_option, with_product
+from longcode.cli.product import account_option, json_option, must_be_ours, report_option, with_product
 from longcode.cli.progress import progress_bar
 from longcode.cli.session import data_option
 from longcode.cli.tables import echo_json
-from longcode.domain.account import Account
 from longcode.domain.phone import canonical
 from longcode.domain.timestamps import format_milli
-from longcode.errors import ConfigurationError, NotFound
+from longcode.encoding.csv_cells import lines_of
+from longcode.errors import NotFound
 from longcode.flow.opt_out_files import COLUMNS, cells, party_of, read_opt_outs, scope_of
 from longcode.store.opt_outs import OPERATOR, OptOut
 
@@ -46,7 +44,7 @@ def add_optout(recipient: str, account_name: str, sender: str | None, data: Path
     async def add(product: Product) -> bool:
         owner = await product.accounts.by_name(account_name)
         if sender is not None:
-            await _must_be_ours(product, owner, sender)
+            await must_be_ours(product, owner, sender)
         return await product.opt_outs.add(owner.id, party, source=OPERATOR, sender=_canonical(sender))
 
     added = with_product(data, add)
@@ -159,10 +157,9 @@ def export_optouts(account_name: str, data: Path | None) -> None:
 
     async def write(product: Product) -> None:
         owner = await product.accounts.by_name(account_name)
-        writer = csv.writer(sys.stdout, lineterminator="\n")
-        writer.writerow(COLUMNS)
+        click.echo(lines_of([COLUMNS]), nl=False)
         async for page in _all(product, owner.id):
-            writer.writerows(cells(one) for one in page)
+            click.echo(lines_of(map(cells, page)), nl=False)
 
     with_product(data, write)
 
@@ -206,11 +203,3 @@ def _all(product: Product, account_id: int) -> AsyncIterator[Sequence[OptOut]]:
 
 def _canonical(sender: str | None) -> str | None:
     return None if sender is None else canonical(sender)
-
-
-async def _must_be_ours(product: Product, owner: Account, sender: str) -> None:
-    """Raise ConfigurationError for a sender that is not the account's: it would keep nobody from writing."""
-    if await product.conversations.is_assigned(owner.id, sender):
-        return
-    if not await product.accounts.has_sender_id(owner.id, sender):
-        raise ConfigurationError([f"{sender} is neither a number nor a sender ID of {owner.name}"])

@@ -48,3 +48,11 @@ async def owner_of(product: Product, account_name: str, faults: Sequence[str]) -
     if faults:
         raise ConfigurationError(list(faults))
     return owner
+
+
+async def must_be_ours(product: Product, owner: Account, sender: str) -> None:
+    """Raise ConfigurationError for a sender that is not the account's: nothing that is said of it would count."""
+    if await product.conversations.is_assigned(owner.id, sender):
+        return
+    if not await product.accounts.has_sender_id(owner.id, sender):
+        raise ConfigurationError([f"{sender} is neither a number nor a sender ID of {owner.name}"])

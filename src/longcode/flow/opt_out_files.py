@@ -10,6 +10,7 @@ from typing import Final
 from longcode.domain.clock import utc_now
 from longcode.domain.phone import canonical
 from longcode.domain.timestamps import format_milli, parse_instant
+from longcode.encoding.csv_cells import unmarked
 from longcode.errors import ConfigurationError, InvalidField
 from longcode.store.opt_outs import IMPORT, LONGEST_RECIPIENT, OptOut
 
@@ -60,7 +61,8 @@ def read_opt_outs(file: Iterable[str]) -> list[Row]:
 
 def _parse(reader: csv.DictReader[str]) -> list[Row]:
     rows, faults, now = [], [], utc_now()
-    for row in reader:
+    for written in reader:
+        row = {name: value if name is None or value is None else unmarked(value) for name, value in written.items()}
         found = list(_faults(row))
         if found:
             faults += [f"line {reader.line_num}: {fault}" for fault in found]
