@@ -12,6 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from longcode.carriers.smpp_link import LinkState
 from longcode.domain.clock import utc_now
 from longcode.store.carrier_status import CarrierStatusStore
+from longcode.store.circuits import CircuitStore
 from longcode.store.intake import IntakeStore
 from tests.app import Api, open_api
 from tests.calls import Reply
@@ -105,6 +106,9 @@ async def test_metrics_tell_how_carriers_and_their_queues_are_doing(sqlite_url: 
         ago = now - timedelta(seconds=30)
         to_north = [replace(new(number), carrier_id=north, due_at=ago) for number in (1, 2)]
         await IntakeStore(api.database).insert([*to_north, replace(new(3), carrier_id=None, due_at=ago)], [])
+        circuits, pause = CircuitStore(api.database), timedelta(seconds=5)
+        for after in range(2):
+            assert await circuits.open(north, "system_error", now=now, pause=pause, after=after)
         status = CarrierStatusStore(api.database)
         binds = [{"name": f"transceiver {number}", "state": LinkState.BOUND} for number in (1, 2)]
         await status.report(north, "a", {"binds": [*binds, {"state": LinkState.WAITING}]}, now)
@@ -115,6 +119,10 @@ async def test_metrics_tell_how_carriers_and_their_queues_are_doing(sqlite_url: 
         assert waiting == {"": 1, "north": 2, "idle": 0, "simulator": 0}
         assert 30 <= values["longcode_outbox_oldest_seconds north"] < 60
         assert values["longcode_outbox_oldest_seconds idle"] == 0
+        openings = {
+            name: values[f"longcode_carrier_circuit_openings {name}"] for name in ("north", "idle", "simulator")
+        }
+        assert openings == {"north": 2, "idle": 0, "simulator": 0}
         told = {name: value for name, value in values.items() if name.startswith("longcode_carrier_binds ")}
         assert told == {
             "longcode_carrier_binds north bound": 2,

@@ -32,10 +32,15 @@ _logger = log.get("health")
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """Carriers at one instant, by name. binds: how many are in each state, of carriers by SMPP."""
+    """Carriers at one instant, by name.
+
+    openings: how often in a row each was left alone; 0 where its circuit is closed. binds: how many are in each state,
+    of carriers by SMPP.
+    """
 
     at: datetime
     depths: dict[str, QueueDepth]
+    openings: dict[str, int]
     binds: dict[str, Counter[str]]
 
 
@@ -64,12 +69,14 @@ class CarrierMetrics(Collector):
 
     async def _read(self) -> Reading:
         now = self._product.clock()
-        carriers = (await self._product.catalog.now()).carriers.values()
+        catalog = await self._product.catalog.now()
+        carriers, circuits = catalog.carriers.values(), catalog.circuits
         said = await self._store.by_carrier()
         depths = {NO_CARRIER: await self._store.depth(None)}
         depths.update([(carrier.name, await self._store.depth(carrier.id)) for carrier in carriers])
-        linked = [carrier for carrier in carriers if carrier.driver == SMPP]
-        return Reading(now, depths, {carrier.name: _binds(said.get(carrier.id, []), now) for carrier in linked})
+        openings = {one.name: circuits[one.id].openings if one.id in circuits else 0 for one in carriers}
+        binds = {one.name: _binds(said.get(one.id, []), now) for one in carriers if one.driver == SMPP}
+        return Reading(now, depths, openings, binds)
 
     def collect(self) -> Iterable[Metric]:
         """Gauges as they were read last."""
@@ -88,13 +95,20 @@ class CarrierMetrics(Collector):
             waiting.add_metric([carrier], depth.waiting)
             due = depth.oldest_due_at
             oldest.add_metric([carrier], 0.0 if due is None else max(0.0, (reading.at - due).total_seconds()))
+        openings = GaugeMetricFamily(
+            "longcode_carrier_circuit_openings",
+            "How often in a row a carrier was left alone because it faults; 0: it is used.",
+            labels=["carrier"],
+        )
+        for carrier, count in reading.openings.items():
+            openings.add_metric([carrier], count)
         binds = GaugeMetricFamily(
             "longcode_carrier_binds", "Binds by their state, as processes report them.", labels=["carrier", "state"]
         )
         for carrier, states in reading.binds.items():
             for state, count in states.items():
                 binds.add_metric([carrier, state], count)
-        yield from (waiting, oldest, binds)
+        yield from (waiting, oldest, openings, binds)
 
 
 def _binds(said: Iterable[ProcessStatus], now: datetime) -> Counter[str]:
