@@ -16,7 +16,11 @@ def test_paces_are_set_listed_and_removed(tmp_path: Path) -> None:
     run("migrate")
     run("account", "create", "acme")
     assert run("pace", "set", "--account", "acme", "30") == "pace of acme: 30 segments a second\n"
-    run("pace", "set", "--account", "acme", "--sender", "+1 202 555-0101", "0.25")
+    ours = "+1 202 555-0101"
+    told = run("pace", "set", "--account", "acme", "--sender", ours, "0.25", status=1)
+    assert told == f"Error: {ours} is neither a number nor a sender ID of acme\n"
+    run("number", "add", "12025550101", "--account", "acme")
+    run("pace", "set", "--account", "acme", "--sender", ours, "0.25")
     run("pace", "set", "--account", "acme", "--sender", "12025550101", "0.5")
     assert run("pace", "list") == "account\tsender\tsegments_per_second\nacme\tall\t30\nacme\t12025550101\t0.5\n"
     assert '"sender": null, "segments_per_second": 30.0' in run("pace", "list", "--json")

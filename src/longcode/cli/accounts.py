@@ -11,8 +11,9 @@ import click
 from longcode.bootstrap import Product
 from longcode.cli.limits import limits, limits_record, show_account
 from longcode.cli.listing import Listing, pages
-from longcode.cli.product import account_option, json_option, with_product
+from longcode.cli.product import account_option, json_option, report_option, with_product
 from longcode.cli.session import data_option
+from longcode.cli.tables import echo_json
 from longcode.domain.account import NAME_RULE, is_account_name
 from longcode.domain.scopes import SCOPES
 from longcode.domain.scopes import faults as scope_faults
@@ -46,16 +47,15 @@ account.add_command(show_account)
 @account.command("create")
 @click.argument("name")
 @click.option("--secret", help="Its secret; without this a random one, printed once.")
+@report_option
 @data_option
-def create_account(name: str, secret: str | None, data: Path | None) -> None:
+def create_account(name: str, secret: str | None, as_json: bool, data: Path | None) -> None:
     """Make an account."""
     if not is_account_name(name):
         raise ConfigurationError([NAME_RULE])
     chosen = _secret(secret)
     with_product(data, lambda product: product.accounts.create(name, hash_secret(chosen)))
-    click.echo(f"account {name}")
-    if secret is None:
-        click.echo(f"secret {chosen}")
+    _tell_secret(name, f"account {name}", chosen, given=secret is not None, as_json=as_json)
 
 
 @account.command("list")
@@ -82,8 +82,9 @@ def list_accounts(as_json: bool, data: Path | None) -> None:
 @account.command("secret")
 @click.argument("name")
 @click.option("--secret", help="The new secret; without this a random one, printed once.")
+@report_option
 @data_option
-def change_secret(name: str, secret: str | None, data: Path | None) -> None:
+def change_secret(name: str, secret: str | None, as_json: bool, data: Path | None) -> None:
     """Give an account another secret. Running servers may still take the old one for 15 seconds."""
     chosen = _secret(secret)
 
@@ -92,9 +93,18 @@ def change_secret(name: str, secret: str | None, data: Path | None) -> None:
         await product.accounts.set_secret(owner.id, hash_secret(chosen))
 
     with_product(data, change)
-    click.echo(f"account {name} has a new secret; of the old one, {FOR_A_WHILE}")
-    if secret is None:
-        click.echo(f"secret {chosen}")
+    done = f"account {name} has a new secret; of the old one, {FOR_A_WHILE}"
+    _tell_secret(name, done, chosen, given=secret is not None, as_json=as_json)
+
+
+def _tell_secret(name: str, done: str, secret: str, *, given: bool, as_json: bool) -> None:
+    """Say what was done, and the secret where nobody knows it yet."""
+    if as_json:
+        echo_json({"name": name, "secret": None if given else secret})
+        return
+    click.echo(done)
+    if not given:
+        click.echo(f"secret {secret}")
 
 
 def _secret(given: str | None) -> str:
@@ -172,8 +182,11 @@ def apikey() -> None:
     help=f"Only this, of /v1 alone; again for more: {', '.join(SCOPES)}.",
 )
 @click.option("--operator", is_flag=True, help="It opens every account, carriers and routes.")
+@report_option
 @data_option
-def create_key(account_name: str | None, scopes: tuple[str, ...], operator: bool, data: Path | None) -> None:
+def create_key(
+    account_name: str | None, scopes: tuple[str, ...], operator: bool, as_json: bool, data: Path | None
+) -> None:
     """Make an API key; it is printed this once. Without a scope it opens everything of its account."""
     faults = scope_faults(frozenset(scopes)) if scopes else []
     if (account_name is None) != operator or (operator and scopes):
@@ -191,7 +204,10 @@ def create_key(account_name: str | None, scopes: tuple[str, ...], operator: bool
         await product.accounts.add_key(owner.id, hash_key(key), key[:8], scopes=limited)
 
     with_product(data, create)
-    click.echo(key)
+    if as_json:
+        echo_json({"hint": key[:8], "key": key})
+    else:
+        click.echo(key)
 
 
 @apikey.command("list")

@@ -186,20 +186,27 @@ def resume_carrier(name: str, data: Path | None) -> None:
 
 @carrier.command("test")
 @click.argument("name")
+@json_option
 @data_option
-def check_carrier(name: str, data: Path | None) -> None:
+def check_carrier(name: str, as_json: bool, data: Path | None) -> None:
     """Try a carrier's settings: connect, and ask what sends nothing. Exit 1 if it fails."""
+
+    def tell(step: str, *, ok: bool) -> None:
+        if as_json:
+            echo_json({"ok": ok, "step": step})
+        else:
+            click.echo(f"{'✓' if ok else '✗'} {clean(step)}")
 
     async def try_(product: Product) -> None:
         row = _find(await product.catalog.now(), name)
         async with aclosing(steps(row, product.settings, product.clock)) as tried:
             async for step in tried:
-                click.echo(f"✓ {clean(step)}")
+                tell(step, ok=True)
 
     try:
         with_product(data, try_)
     except CheckFailed as error:
-        click.echo(f"✗ {error}")
+        tell(str(error), ok=False)
         raise SystemExit(1) from error
 
 

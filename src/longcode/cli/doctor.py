@@ -11,7 +11,9 @@ import click
 from longcode import log
 from longcode.bootstrap import Product, running
 from longcode.cli.embedded import is_embedded, settings_with
+from longcode.cli.product import json_option
 from longcode.cli.session import check_schema, data_option, run
+from longcode.cli.tables import echo_json
 from longcode.errors import LongcodeError
 from longcode.flow.diagnosis import EMBEDDED, SHARED, Diagnosis
 from longcode.settings import Settings
@@ -27,8 +29,9 @@ PROCESSES = ("worker", "beat")
     "--here", is_flag=True, help="Only database, schema, Redis and broker: what a process cannot run without."
 )
 @click.option("--process", type=click.Choice(PROCESSES), help="With --here: also this process, on this machine.")
+@json_option
 @data_option
-def doctor(here: bool, process: str | None, data: Path | None) -> None:
+def doctor(here: bool, process: str | None, as_json: bool, data: Path | None) -> None:
     """Look for what is wrong; exit 1 if there is something."""
     if process is not None and not here:
         raise click.UsageError("--process goes with --here")
@@ -36,10 +39,14 @@ def doctor(here: bool, process: str | None, data: Path | None) -> None:
     log.configure("error")
     faults = run(_faults(settings, here=here, process=process))
     for fault in faults:
-        click.echo(f"✗ {fault}")
+        if as_json:
+            echo_json({"fault": fault})
+        else:
+            click.echo(f"✗ {fault}")
     if faults:
         raise SystemExit(1)
-    click.echo("✓ nothing is wrong")
+    if not as_json:
+        click.echo("✓ nothing is wrong")
 
 
 async def _faults(settings: Settings, *, here: bool, process: str | None) -> list[str]:

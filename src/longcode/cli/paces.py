@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from longcode.bootstrap import Product
-from longcode.cli.product import account_option, json_option, with_product
+from longcode.cli.product import account_option, json_option, must_be_ours, with_product
 from longcode.cli.session import data_option
 from longcode.cli.tables import Table, echo_json
 from longcode.domain.phone import canonical
@@ -34,6 +34,8 @@ def set_pace(account_name: str, sender: str | None, segments_per_second: float, 
 
     async def act(product: Product) -> None:
         account = await product.accounts.by_name(account_name)
+        if sender is not None:
+            await must_be_ours(product, account, sender)
         await product.catalog_store.set_pace(account.id, canonical(sender or ""), segments_per_second)
 
     with_product(data, act)

@@ -155,15 +155,15 @@ def serve(host: str, port: int, workers: int, wait_seconds: int) -> None:
     log.configure(settings.log_level)
     run(check_schema(settings, wait_seconds))
     server = config("longcode.cli.serving:create", host=host, port=port, factory=True, workers=workers)
-    if workers > 1:
-        sockets = [server.bind_socket()]
-        click.echo(f"Longcode serves on http://{host}:{port}, {workers} processes", err=True)
-        Multiprocess(server, sockets=sockets).run()
-        return
-    alone = Server(server, greeting="Longcode serves on")
-    alone.run()
-    if not alone.started:
-        raise SystemExit(NOT_STARTED)
+    with listen_on(host, port) as listener:
+        if workers > 1:
+            click.echo(f"Longcode serves on http://{host}:{port}, {workers} processes", err=True)
+            Multiprocess(server, sockets=[listener]).run()
+            return
+        alone = Server(server, greeting="Longcode serves on")
+        alone.run(sockets=[listener])
+        if not alone.started:
+            raise SystemExit(NOT_STARTED)
 
 
 @click.command()
