@@ -178,6 +178,7 @@ async def test_an_operator_makes_and_revokes_keys(operator: Client) -> None:
     listed = await everything(another, "/operator-keys")
     assert [one["revoked_at"] for one in listed if one["id"] == made["id"]] == [None]
     path = f"/operator-keys/{made['id']}"
+    assert (await another.call("DELETE", path)).json["code"] == "refused"
     assert (await operator.call("DELETE", path)).status == 204
     assert (await operator.call("DELETE", path)).status == 404
 

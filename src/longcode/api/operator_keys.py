@@ -20,15 +20,15 @@ from longcode.domain.scopes import OPERATOR
 from longcode.domain.timestamps import format_milli
 from longcode.encoding.account_dump import AccountDump, read_accounts
 from longcode.encoding.sql_tokens import DumpError
-from longcode.errors import NotFound
+from longcode.errors import NotFound, Refused
 from longcode.flow.identity import OPERATOR_PREFIX, hash_key, new_key
 from longcode.flow.plivo_import import bring_in
 from longcode.store.accounts import ApiKey
 
-SQL: Final = "application/sql"
+DUMP: Final = "text/plain"
 DUMP_BYTES: Final = 8 * 1024 * 1024
 DUMP_BODY: Final[dict[str, Any]] = {
-    "requestBody": {"required": True, "content": {SQL: {"schema": {"type": "string"}}}},
+    "requestBody": {"required": True, "content": {DUMP: {"schema": {"type": "string"}}}},
 }
 # Each takes as long as a secret takes to be hashed.
 MOST_ACCOUNTS: Final = 200
@@ -91,9 +91,11 @@ def add_operator_keys(app: FastAPI, desk: Desk) -> None:
         kept = await desk.accounts.add_operator_key(hash_key(key), key[:8])
         return OperatorKeyMade(**_shown(kept).model_dump(), key=key)
 
-    @routes.delete("/operator-keys/{id}", "revokeOperatorKey", scope_as=OPERATOR)
+    @routes.delete("/operator-keys/{id}", "revokeOperatorKey", scope_as=OPERATOR, errors=("refused",))
     async def revoke(id: SerialInPath, caller: Admitted) -> None:
-        """Let a key of the operator open nothing any more; running servers may still take it for 15 seconds."""
+        """Let another key of the operator open nothing any more; running servers may still take it for 15 seconds."""
+        if caller.operator is not None and caller.operator.key_id == serial_of(id):
+            raise Refused("a key does not revoke itself, so that nobody is locked out: call with another one")
         if not await desk.accounts.revoke_operator_key(serial_of(id)):
             raise NotFound("there is no such live key")
 
@@ -103,7 +105,7 @@ def _add_import(routes: Routes, desk: Desk) -> None:
         "/import/accounts",
         "importAccounts",
         scope_as=OPERATOR,
-        body_type=SQL,
+        body_type=DUMP,
         body_limit_bytes=DUMP_BYTES,
         openapi_extra=DUMP_BODY,
     )
