@@ -405,16 +405,6 @@ async def test_missing_credentials_are_refused_as_described(guarded: Api, found:
         check_described(found.method, found.path, reply)
 
 
-@pytest.mark.parametrize("found", [found for found in GUARDED if found.body], ids=lambda found: found.id)
-async def test_a_body_that_is_too_long_is_refused_as_described(stage: Stage, found: Operation) -> None:
-    assert 413 in found.statuses
-    path = found.path.replace("{id}", "1")
-    headers = {"Idempotency-Key": "send_msg:1"}
-    reply = await stage.caller.call(found.method, path, body=b" " * (256 * 1024 + 1), headers=headers)
-    assert reply.status == 413
-    check_described(found.method, found.path, reply)
-
-
 def test_only_calls_with_a_body_can_be_too_long() -> None:
     assert {found.id for found in operations() if 413 in found.statuses} == {
         found.id for found in operations() if found.body is not None

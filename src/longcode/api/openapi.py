@@ -21,6 +21,7 @@ OF_ALL: Final = ("not_authenticated", "rate_limited", "fault", "storage_down")
 OF_ACCOUNTS: Final = ("scope_missing", "account_needed", "foreign_origin", "not_found")
 OF_OPERATORS: Final = ("operator_only", "foreign_origin", "not_found")
 OF_BODIES: Final = ("unreadable", "body_too_large", "invalid_request")
+OF_FILES: Final = ("body_too_large", "invalid_request")
 OF_KEYS: Final = ("key_in_flight", "key_reused")
 IN_THE_WAY: Final = frozenset({"query", "header"})
 
@@ -156,7 +157,7 @@ def _codes(operation: Mapping[str, Any], *, operator: bool) -> Iterator[str]:
     if FOR_ACCOUNT in operation:
         yield "account_needed"
     if "requestBody" in operation:
-        yield from OF_BODIES
+        yield from OF_FILES if BODY_TYPE in operation else OF_BODIES
     if any(parameter["in"] in IN_THE_WAY for parameter in operation["parameters"]):
         yield "invalid_request"
     if ONCE in operation:
