@@ -161,7 +161,11 @@ async def test_paces_live(mine: Client, operator: Client) -> None:
     path = f"/accounts/{mine.caller.name}/pace"
     whole = await operator.call("PUT", path, {"segments_per_second": 30})
     assert whole.json == {"account": mine.caller.name, "sender": None, "segments_per_second": 30.0}
-    one = await operator.call("PUT", path, {"segments_per_second": 0.5, "sender": "+1 202 555-0101"})
+    of_a_stranger = await operator.call("PUT", path, {"segments_per_second": 0.5, "sender": "+1 202 555-0101"})
+    assert [fault["pointer"] for fault in of_a_stranger.json["errors"]] == ["/sender"]
+    assert (await operator.call("PUT", path, {"segments_per_second": 0.5, "sender": "Nobody"})).status == 422
+    await mine.api.whitelist(mine.caller, "12025550101")
+    one = await operator.call("PUT", path, {"segments_per_second": 0.5, "sender": "12025550101"})
     listed = (await operator.get("/paces")).json["items"]
     assert [pace for pace in listed if pace["account"] == mine.caller.name] == [whole.json, one.json]
     assert (await operator.call("DELETE", f"{path}?sender=12025550101")).status == 204

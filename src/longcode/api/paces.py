@@ -12,6 +12,7 @@ from longcode.api.desk import Desk
 from longcode.api.fields import Body, Sender
 from longcode.api.fields import Query as Asked
 from longcode.api.ids import NameInPath, name_of
+from longcode.api.problems import invalid
 from longcode.api.routing import Routes
 from longcode.domain.phone import canonical
 from longcode.domain.scopes import OPERATOR
@@ -66,8 +67,13 @@ def add_paces(app: FastAPI, desk: Desk) -> None:
 
     @routes.put("/accounts/{name}/pace", "setPace", scope_as=OPERATOR)
     async def set_pace(name: NameInPath, body: PaceDraft, caller: Admitted) -> PaceShown:
-        """Let an account, or one of its senders, send at most so fast."""
+        """Let an account, or one of its senders, send at most so fast.
+
+        A sender is a number or a sender ID of the account.
+        """
         account = await desk.accounts.by_name(name_of(name))
+        if body.sender is not None and not await desk.pools.owns(account.id, body.sender):
+            raise invalid("it is no number and no sender ID of the account", pointer="/sender")
         sender = canonical(body.sender or "")
         await desk.catalog_store.set_pace(account.id, sender, body.segments_per_second)
         return PaceShown(account=account.name, sender=sender or None, segments_per_second=body.segments_per_second)
