@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from datetime import datetime
 from typing import Any, Final
+from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, Table, delete, exists, select
+from sqlalchemy import ColumnElement, Select, Table, delete, select
 
 from longcode.store import schema
 from longcode.store.database import Database
@@ -27,12 +28,19 @@ async def forget_old(database: Database, before: datetime) -> None:
     since: events of it may follow.
     """
     newest = select(_event.id).order_by(_event.id.desc()).limit(1).scalar_subquery()
-    waits = exists().where(_outbox.message_id == _named.message_id)
-    moved = exists().where(_message.id == _named.message_id, _message.updated_at >= before)
+    waits = select(_outbox.message_id).where(_outbox.message_id == _named.message_id)
+    moved = select(_message.id).where(_message.id == _named.message_id, _message.updated_at >= before)
     old = first_id(before)
     await _forget(database, schema.event, _event.id, _event.id < old, _event.id < newest)
     await _forget(database, schema.webhook_attempt, _attempt.id, _attempt.id < old)
-    await _forget(database, schema.message_webhook, _named.message_id, _named.message_id < old, ~waits, ~moved)
+    await _forget(
+        database, schema.message_webhook, _named.message_id, _named.message_id < old, _none(waits), _none(moved)
+    )
+
+
+def _none(query: Select[tuple[UUID]]) -> ColumnElement[bool]:
+    """Looked up row by row: as a join, the planner would read all messages to find none."""
+    return query.limit(1).scalar_subquery().is_(None)
 
 
 async def _forget(database: Database, table: Table, key: ColumnElement[Any], *which: ColumnElement[bool]) -> None:
