@@ -19,31 +19,45 @@ from longcode.webhooks.signing import new_secret
 
 FIELD: Final = "webhook_url"
 MOST_KNOWN: Final = 10_000
+# So long what is remembered counts without a look at whether an endpoint was changed or removed.
+TRUSTED_SECONDS: Final = 1.0
 
 
 class MessageWebhooks:
     """Finds endpoints by their URLs; remembers them until an endpoint is added, changed or removed.
 
-    seal: closes a new endpoint's secret.
+    seal: closes a new endpoint's secret. now: seconds that only go on.
     """
 
-    def __init__(self, store: WebhookStore, catalog: CatalogCache, seal: Callable[[str], str]) -> None:
+    def __init__(
+        self, store: WebhookStore, catalog: CatalogCache, seal: Callable[[str], str], *, now: Callable[[], float]
+    ) -> None:
         self._store = store
         self._catalog = catalog
         self._seal = seal
+        self._now = now
         self._version = -1
+        self._looked_at = -TRUSTED_SECONDS
         self._known: dict[tuple[int, str], int] = {}
         self._making = asyncio.Lock()
 
     async def endpoint_of(self, account_id: int, url: str) -> int:
         """The endpoint's id. Raises InvalidField for a URL that may not be called, Refused where there are many."""
-        version = self._catalog.latest.version
-        if version != self._version or len(self._known) >= MOST_KNOWN:
-            self._version, self._known = version, {}
+        await self._refresh()
         name = (account_id, url)
         if name not in self._known:
             self._known[name] = await self._find(account_id, url)
         return self._known[name]
+
+    async def _refresh(self) -> None:
+        """Forget what may not be so any more."""
+        looked_at = self._now()
+        if looked_at - self._looked_at < TRUSTED_SECONDS and len(self._known) < MOST_KNOWN:
+            return
+        version = (await self._catalog.now()).version
+        self._looked_at = looked_at
+        if version != self._version or len(self._known) >= MOST_KNOWN:
+            self._version, self._known = version, {}
 
     async def _find(self, account_id: int, url: str) -> int:
         found = await self._store.named(account_id, url)

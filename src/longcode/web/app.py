@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import time
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from functools import partial
@@ -114,11 +115,14 @@ def native_api(product: Product, identity: Identity) -> ASGIApp:
     """The native API of a running product."""
     database, clock = product.database, product.clock
     settings, status = product.settings, CarrierStatusStore(database)
+    named = MessageWebhooks(product.webhooks, product.catalog, _seal(settings), now=time.monotonic)
     desk = Desk(
         settings=settings,
         clock=clock,
         vault=partial(Vault.open, settings),
-        outbound=Outbound(product.accept, MessageWebhooks(product.webhooks, product.catalog, _seal(settings))),
+        outbound=Outbound(
+            product.accept, MessageWebhooks(product.webhooks, product.catalog, _seal(settings), now=time.monotonic)
+        ),
         mailbox=product.mailbox,
         catalog=product.catalog,
         catalog_store=product.catalog_store,
