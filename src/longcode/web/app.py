@@ -120,9 +120,7 @@ def native_api(product: Product, identity: Identity) -> ASGIApp:
         settings=settings,
         clock=clock,
         vault=partial(Vault.open, settings),
-        outbound=Outbound(
-            product.accept, MessageWebhooks(product.webhooks, product.catalog, _seal(settings), now=time.monotonic)
-        ),
+        outbound=Outbound(product.accept, named),
         mailbox=product.mailbox,
         catalog=product.catalog,
         catalog_store=product.catalog_store,
