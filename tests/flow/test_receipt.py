@@ -358,6 +358,43 @@ async def test_the_sweep_looks_back_for_hours_and_no_further(world: World) -> No
     assert await world.state(message_id) == (Status.SENT, None)
 
 
+async def test_what_one_sweep_leaves_the_next_ones_settle_the_newest_first(world: World) -> None:
+    messages = [await world.sent(f"r{number}") for number in range(5)]
+    for number in range(5):
+        await world.store.append([receipt(f"r{number}")])
+        world.clock.now += timedelta(seconds=1)
+    receipts = Receipts(world.store, StrayStore(world.database, world.clock), world.clock, page=2, pages_a_sweep=2)
+    settled = []
+    for _ in range(2):
+        world.clock.now += timedelta(minutes=1)
+        await receipts.sweep()
+        settled.append([(await world.state(message_id))[0] is Status.DELIVERED for message_id in messages])
+    assert settled == [[False, True, True, True, True], [True] * 5]
+
+
+async def test_a_sweep_goes_on_where_the_one_before_ended_though_the_clock_was_set_back(world: World) -> None:
+    message_id = await world.sent("a")
+    await world.receipts.sweep()
+    world.clock.now -= timedelta(hours=1)
+    await world.store.append([receipt("a")])
+    await world.receipts.sweep()
+    assert await world.state(message_id) == (Status.DELIVERED, None)
+
+
+async def test_a_receipt_is_a_stray_once_it_is_old_enough_until_its_answer_turns_up(world: World) -> None:
+    await world.store.append([receipt("a")])
+    noted = []
+    for pause in (0, 5, 600):
+        world.clock.now += timedelta(seconds=pause)
+        await world.receipts.sweep()
+        noted.append(await world.rows("stray_receipt"))
+    message_id = await world.sent("a")
+    await world.receipts.sweep()
+    assert noted == [0, 1, 1]
+    assert await world.rows("stray_receipt") == 0
+    assert (await world.state(message_id))[0] is Status.DELIVERED
+
+
 async def test_a_receipt_that_comes_after_the_clock_was_set_back_settles_its_message(world: World) -> None:
     message_id = await world.sent("a")
     world.clock.now -= timedelta(hours=1)

@@ -15,7 +15,7 @@ from longcode.store.database import Database
 from longcode.store.intake import IntakeStore
 from longcode.store.leftovers import NOT_SWEPT, LeftoverStore
 from longcode.store.receipts import ReceiptStore
-from longcode.store.strays import StrayStore
+from longcode.store.strays import NO_PLACE, StrayStore
 from tests.flow.world import HandClock
 from tests.store.test_timeline import CARRIER, OTHER_CARRIER, new, receipt, try_
 
@@ -27,6 +27,13 @@ async def database(database_url: str) -> AsyncIterator[Database]:
     database = Database(database_url)
     yield database
     await database.close()
+
+
+async def note(database: Database, clock: HandClock) -> None:
+    """Note strays as the sweep does."""
+    strays = StrayStore(database, clock)
+    looked = await strays.look_through(NOW - NOT_SWEPT, NO_PLACE, 100)
+    await strays.note([one.place for one in looked if not one.answered])
 
 
 async def references(store: LeftoverStore, *, unmatched: bool = True, count: int = 100) -> list[str]:
@@ -43,7 +50,7 @@ async def test_a_receipt_that_fits_no_message_is_unmatched_at_once_and_once_only
     assert sorted(await references(store, unmatched=False)) == ["nobody's", "ours", "ours"]
 
     clock.now += NOT_SWEPT / 2
-    await StrayStore(database, clock).collect(NOW - NOT_SWEPT, clock.now, 100)
+    await note(database, clock)
     assert len(await references(store)) == 2
 
 
@@ -51,7 +58,7 @@ async def test_a_noted_stray_stays_until_its_message_turns_up(database: Database
     clock = HandClock()
     await ReceiptStore(database, clock, mint_id).append([receipt("early")])
     clock.now += 2 * NOT_SWEPT
-    await StrayStore(database, clock).collect(NOW - NOT_SWEPT, clock.now, 100)
+    await note(database, clock)
     store = LeftoverStore(database, clock)
     assert await references(store) == ["early"]
     await IntakeStore(database).insert([new(1)], [])

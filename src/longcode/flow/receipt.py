@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -10,22 +11,46 @@ from longcode.carriers.port import CarrierReceipt, ReceiptStatus
 from longcode.domain.clock import Clock
 from longcode.domain.message import Status
 from longcode.store.receipts import ReceiptStore, Reported
-from longcode.store.strays import Stray, StrayStore, Unproven
+from longcode.store.strays import NO_PLACE, Place, Stray, StrayStore, Unproven
 
 RECENT = timedelta(hours=6)
 SWEEP_LIMIT = 5000
+# What one sweep looks through at most, page by page; what is left waits for the next one.
+PAGE = 1000
+PAGES_A_SWEEP = 40
 # A receipt whose answer is not recorded after this is a stray, until it is.
 STRAY_AFTER = timedelta(seconds=2)
+# Each sweep looks again at so much of what the one before has seen: commits come late, and strays are too young.
+AGAIN = 2 * STRAY_AFTER
+
+
+@dataclass(slots=True)
+class Stretch:
+    """Receipts that are still to be looked through: those after an instant and before a place."""
+
+    since: datetime
+    until: Place
 
 
 class Receipts:
     """Takes receipts in."""
 
-    def __init__(self, store: ReceiptStore, strays: StrayStore, clock: Clock) -> None:
+    def __init__(
+        self,
+        store: ReceiptStore,
+        strays: StrayStore,
+        clock: Clock,
+        *,
+        page: int = PAGE,
+        pages_a_sweep: int = PAGES_A_SWEEP,
+    ) -> None:
         self._store = store
         self._strays = strays
         self._clock = clock
-        self._collected_until: datetime | None = None
+        self._page = page
+        self._pages_a_sweep = pages_a_sweep
+        self._looked_until: datetime | None = None
+        self._stretches: list[Stretch] = []
 
     async def take(self, receipts: Sequence[CarrierReceipt]) -> set[str]:
         """Make receipts durable, then match them; the references that fit a message.
@@ -63,14 +88,32 @@ class Receipts:
 
     async def sweep(self) -> None:
         """Match what a crash between a receipt's commit and its matching left behind, and look after strays."""
-        await self.match(await self._store.unsettled(RECENT, SWEEP_LIMIT))
-        now = self._clock()
-        since = self._collected_until or now - RECENT
-        until = now - STRAY_AFTER
-        if await self._strays.collect(since - STRAY_AFTER, until, SWEEP_LIMIT) < SWEEP_LIMIT:
-            self._collected_until = until
+        await self._look_through()
         await self._prove()
-        await self._strays.forget_matched()
+        explained = await self._strays.explained(SWEEP_LIMIT)
+        await self.match(list(explained.values()))
+        await self._strays.forget(explained.keys())
+
+    async def _look_through(self) -> None:
+        """Match, and note as strays, what came since the last sweep, for the first one lately. Newest first."""
+        now = self._clock()
+        # A clock that was set back leaves later receipts, and its own mark, ahead of it.
+        since = now - RECENT if self._looked_until is None else min(self._looked_until, now) - AGAIN
+        self._stretches = [one for one in self._stretches if one.until.received_at > now - RECENT]
+        self._stretches.append(Stretch(since, NO_PLACE))
+        self._looked_until = now
+        for _ in range(self._pages_a_sweep):
+            if not self._stretches:
+                return
+            stretch = self._stretches[-1]
+            page = await self._strays.look_through(stretch.since, stretch.until, self._page)
+            await self.match([one.reference for one in page if one.unsettled])
+            old = now - STRAY_AFTER
+            await self._strays.note([one.place for one in page if not one.answered and one.place.received_at <= old])
+            if len(page) < self._page:
+                self._stretches.pop()
+            else:
+                stretch.until = page[-1].place
 
     async def _prove(self) -> None:
         """Let a stray prove the one unconfirmed segment that it fits by carrier, parties and time."""

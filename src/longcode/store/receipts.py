@@ -12,7 +12,7 @@ from sqlalchemy import BigInteger, Select, and_, insert, or_, select, type_coerc
 
 from longcode.carriers.port import CarrierReceipt, ReceiptStatus
 from longcode.domain.clock import Clock, MintId
-from longcode.domain.message import Status, is_final, sources_of
+from longcode.domain.message import Status, sources_of
 from longcode.domain.phone import canonical
 from longcode.store import receipts_hot, schema
 from longcode.store.database import MICROSECOND, Database
@@ -211,25 +211,6 @@ class ReceiptStore:
             for receipt_id, form in early:
                 await connection.execute(update(table).where(table.c.id == receipt_id).values(reference=by_form[form]))
         return [by_form[form] for _, form in early]
-
-    async def unsettled(self, within: timedelta, limit: int) -> list[str]:
-        """References of recent receipts whose message is not final: what a crash may have left unmatched."""
-        outcome, receipt, message = schema.outcome.c, schema.receipt.c, schema.message.c
-        open_states = [status.value for status in Status if not is_final(status)]
-        query: Any = (
-            select(receipt.reference)
-            .join_from(schema.receipt, schema.outcome, outcome.reference == receipt.reference)
-            .join(schema.message, message.id == outcome.message_id)
-            .where(
-                receipt.received_at > self._clock() - within,
-                receipt.status != ReceiptStatus.ENROUTE.value,
-                message.status.in_(open_states),
-            )
-            .distinct()
-            .limit(limit)
-        )
-        async with self._database.read() as connection:
-            return list((await connection.execute(query)).scalars())
 
 
 def _match(references: Sequence[str]) -> Select[Any]:

@@ -2,22 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any
+from datetime import UTC, datetime
+from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import delete, or_, select
+from sqlalchemy import ColumnElement, Select, and_, delete, literal, or_, select, text, tuple_
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
+from longcode.carriers.port import ReceiptStatus
 from longcode.domain.clock import Clock
-from longcode.domain.message import Status
+from longcode.domain.message import Status, is_final
 from longcode.domain.phone import canonical
 from longcode.store import schema
 from longcode.store.database import Database
 from longcode.store.outbox import NewOutcome, add_outcomes, hurry
+from longcode.store.uuids import LAST_ID
+
+_OPEN: Final = [status.value for status in Status if not is_final(status)]
+# Word by word as its index has it: a bound value would keep the index from being used.
+_UNCONFIRMED: Final = text("outcome.kind = 'unconfirmed'")
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Place:
+    """Where a receipt stands among all."""
+
+    received_at: datetime
+    id: UUID
+
+
+# Behind every receipt.
+NO_PLACE: Final = Place(datetime.max.replace(tzinfo=UTC), LAST_ID)
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """A receipt that was looked at. answered: an answer explains it. unsettled: its message is not at its end."""
+
+    place: Place
+    reference: str
+    answered: bool
+    unsettled: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,33 +81,41 @@ class StrayStore:
         self._database = database
         self._clock = clock
 
-    async def collect(self, since: datetime, until: datetime, limit: int) -> int:
-        """Note the receipts of a period that no answer explains; how many there were, at most `limit`."""
-        receipt, outcome = schema.receipt.c, schema.outcome.c
-        answered = (
-            select(outcome.attempt_id)
-            .where(
-                outcome.reference == receipt.reference,
-                outcome.reference.is_not(None),
-                or_(outcome.carrier_id == receipt.carrier_id, receipt.carrier_id.is_(None)),
-            )
-            .exists()
-        )
-        noted = (
-            select(schema.stray_receipt.c.receipt_id).where(schema.stray_receipt.c.receipt_id == receipt.id).exists()
-        )
-        query = (
-            select(receipt.id, receipt.received_at)
-            .where(receipt.received_at > since, receipt.received_at <= until, ~noted, ~answered)
-            .order_by(receipt.received_at, receipt.id)
+    async def look_through(self, since: datetime, until: Place, limit: int) -> list[Looked]:
+        """The last receipts after an instant and before a place, the latest first, with what is known of them."""
+        receipt, outcome, message = schema.receipt.c, schema.outcome.c, schema.message.c
+        walked = (
+            select(receipt.id, receipt.received_at, receipt.reference, receipt.carrier_id, receipt.status)
+            .where(receipt.received_at > since, tuple_(receipt.received_at, receipt.id) < _here(until))
+            .order_by(receipt.received_at.desc(), receipt.id.desc())
             .limit(limit)
+            .subquery("walked")
         )
-        async with self._database.write() as connection:
-            rows = [{"receipt_id": row[0], "received_at": row[1]} for row in await connection.execute(query)]
-            if rows:
-                insert_ = sqlite_insert if self._database.is_sqlite else postgresql_insert
+        unsettled = (
+            select(message.id)
+            .join_from(schema.outcome, schema.message, message.id == outcome.message_id)
+            .where(_answers(walked.c.reference), message.status.in_(_OPEN))
+        )
+        query = select(
+            walked.c.id,
+            walked.c.received_at,
+            walked.c.reference,
+            _is_any(_answers_of(walked)).label("answered"),
+            and_(walked.c.status != ReceiptStatus.ENROUTE.value, _is_any(unsettled)).label("unsettled"),
+        ).order_by(walked.c.received_at.desc(), walked.c.id.desc())
+        async with self._database.read() as connection:
+            return [
+                Looked(Place(row.received_at, row.id), row.reference, bool(row.answered), bool(row.unsettled))
+                for row in await connection.execute(query)
+            ]
+
+    async def note(self, places: Sequence[Place]) -> None:
+        """Note receipts that no answer explains; harmless when repeated."""
+        rows = [{"receipt_id": place.id, "received_at": place.received_at} for place in places]
+        if rows:
+            insert_ = sqlite_insert if self._database.is_sqlite else postgresql_insert
+            async with self._database.write() as connection:
                 await connection.execute(insert_(schema.stray_receipt).on_conflict_do_nothing(), rows)
-        return len(rows)
 
     async def listed(self, limit: int) -> list[Stray]:
         """Strays, the latest first."""
@@ -101,53 +137,25 @@ class StrayStore:
             return [Stray(*row) for row in await connection.execute(query)]
 
     async def unproven(self, limit: int) -> list[Unproven]:
-        """Segments that are unconfirmed and whose message is not at its end."""
-        outcome, attempt, message = schema.outcome.c, schema.attempt.c, schema.message.c
-        proof = schema.outcome.alias("proof")
-        proven = (
-            select(proof.c.attempt_id)
-            .where(
-                proof.c.message_id == outcome.message_id,
-                proof.c.segment_index == outcome.segment_index,
-                proof.c.kind == "accepted",
-            )
-            .exists()
-        )
-        query: Any = (
-            select(
-                outcome.attempt_id,
-                outcome.message_id,
-                outcome.segment_index,
-                outcome.segment_total,
-                outcome.carrier_id,
-                message.sender,
-                message.recipient,
-                attempt.started_at,
-            )
-            .join_from(schema.outcome, schema.message, message.id == outcome.message_id)
-            .join(schema.attempt, attempt.id == outcome.attempt_id)
-            .where(
-                outcome.kind == "unconfirmed",
-                message.status.in_([Status.QUEUED.value, Status.SENDING.value]),
-                ~proven,
-            )
-            .order_by(outcome.ended_at.desc())
-            .limit(limit)
-        )
+        """Segments that are unconfirmed and whose message is not at its end, of each carrier's last `limit`."""
         async with self._database.read() as connection:
-            return [
-                Unproven(
-                    row.attempt_id,
-                    row.message_id,
-                    row.segment_index,
-                    row.segment_total,
-                    row.carrier_id,
-                    canonical(row.sender),
-                    canonical(row.recipient),
-                    row.started_at,
-                )
-                for row in await connection.execute(query)
+            carriers = list(await connection.scalars(select(schema.carrier.c.id).order_by(schema.carrier.c.id)))
+            rows = [
+                row for carrier_id in carriers for row in await connection.execute(unproven_query(carrier_id, limit))
             ]
+        return [
+            Unproven(
+                row.attempt_id,
+                row.message_id,
+                row.segment_index,
+                row.segment_total,
+                row.carrier_id,
+                canonical(row.sender),
+                canonical(row.recipient),
+                row.started_at,
+            )
+            for row in rows
+        ]
 
     async def prove(self, pairs: Sequence[tuple[Stray, Unproven]]) -> None:
         """Count segments as accepted under their receipt's reference."""
@@ -168,14 +176,70 @@ class StrayStore:
             await add_outcomes(connection, outcomes, self._clock())
             await hurry(connection, [outcome.message_id for outcome in outcomes], self._clock())
 
-    async def forget_matched(self) -> None:
-        """Drop the notes of receipts that an answer explains by now, and those of long ago."""
-        stray, receipt, outcome = schema.stray_receipt, schema.receipt.c, schema.outcome.c
-        explained = (
-            select(stray.c.receipt_id)
+    async def explained(self, limit: int) -> dict[UUID, str]:
+        """The receipts among the last `limit` strays that an answer explains by now, with their references."""
+        stray, receipt = schema.stray_receipt, schema.receipt.c
+        latest = (
+            select(receipt.id, receipt.reference, receipt.carrier_id)
             .join_from(stray, schema.receipt, receipt.id == stray.c.receipt_id)
-            .join(schema.outcome, outcome.reference == receipt.reference)
-            .where(or_(outcome.carrier_id == receipt.carrier_id, receipt.carrier_id.is_(None)))
+            .order_by(stray.c.received_at.desc(), stray.c.receipt_id.desc())
+            .limit(limit)
+            .subquery("latest")
         )
-        async with self._database.write() as connection:
-            await connection.execute(delete(stray).where(stray.c.receipt_id.in_(explained)))
+        query = select(latest.c.id, latest.c.reference).where(_is_any(_answers_of(latest)))
+        async with self._database.read() as connection:
+            return {row.id: row.reference for row in await connection.execute(query)}
+
+    async def forget(self, receipt_ids: Collection[UUID]) -> None:
+        """Drop the notes of receipts."""
+        if receipt_ids:
+            table = schema.stray_receipt
+            async with self._database.write() as connection:
+                await connection.execute(delete(table).where(table.c.receipt_id.in_(receipt_ids)))
+
+
+def unproven_query(carrier_id: int, limit: int) -> Select[Any]:
+    """As StrayStore.unproven, of one carrier: a walk back along its index."""
+    outcome, attempt, message = schema.outcome.c, schema.attempt.c, schema.message.c
+    last = (
+        select(outcome.attempt_id, outcome.message_id, outcome.segment_index, outcome.segment_total)
+        .add_columns(outcome.carrier_id, outcome.ended_at)
+        .where(outcome.carrier_id == carrier_id, _UNCONFIRMED)
+        .order_by(outcome.ended_at.desc())
+        .limit(limit)
+        .subquery("last")
+    )
+    proof = schema.outcome.alias("proof").c
+    proven = select(proof.attempt_id).where(
+        proof.message_id == last.c.message_id, proof.segment_index == last.c.segment_index, proof.kind == "accepted"
+    )
+    return (
+        select(last, message.sender, message.recipient, attempt.started_at)
+        .join_from(last, schema.message, message.id == last.c.message_id)
+        .join(schema.attempt, attempt.id == last.c.attempt_id)
+        .where(message.status.in_([Status.QUEUED.value, Status.SENDING.value]), ~_is_any(proven))
+        .order_by(last.c.ended_at.desc())
+    )
+
+
+def _is_any(query: Select[Any]) -> ColumnElement[bool]:
+    """That a query finds anything. Asked row by row: EXISTS could be planned as a join with all of a table."""
+    return query.limit(1).scalar_subquery().is_not(None)
+
+
+def _answers(reference: ColumnElement[str]) -> ColumnElement[bool]:
+    """That an outcome has this reference; word by word as its index has it."""
+    outcome = schema.outcome.c
+    return and_(outcome.reference == reference, outcome.reference.is_not(None))
+
+
+def _answers_of(receipts: Any) -> Select[Any]:
+    """The outcomes that explain a receipt."""
+    outcome = schema.outcome.c
+    its = or_(outcome.carrier_id == receipts.c.carrier_id, receipts.c.carrier_id.is_(None))
+    return select(outcome.attempt_id).where(_answers(receipts.c.reference), its)
+
+
+def _here(place: Place) -> Any:
+    receipt = schema.receipt.c
+    return tuple_(literal(place.received_at, receipt.received_at.type), literal(place.id, receipt.id.type))
