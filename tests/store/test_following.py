@@ -1,4 +1,4 @@
-"""What is new is found along an index, on both databases."""
+"""What operators who watch are shown of messages, on both databases."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from uuid import UUID
 
 import pytest
 
-from longcode.store.conversations import accounts_query
+from longcode.domain.message import Status
 from longcode.store.database import Database
-from longcode.store.following import ids_query
+from longcode.store.following import FollowStore
 from longcode.store.intake import IntakeStore
-from tests.store.test_timeline import explain, new
+from tests.store.test_timeline import new, try_
 
 
 @pytest.fixture
@@ -21,21 +21,21 @@ async def database(database_url: str) -> AsyncIterator[Database]:
     await database.close()
 
 
-async def test_watching_and_looking_for_a_conversation_walk_indexes(database: Database) -> None:
-    await IntakeStore(database).insert([new(number, 1 + number % 40) for number in range(1, 2001)], [])
-    async with database.write() as connection:
-        await connection.exec_driver_sql("ANALYZE")
-    plans = [
-        await explain(database, query)
-        for query in (
-            ids_query(UUID(int=1900), None, 50),
-            ids_query(UUID(int=1900), 1, 50),
-            accounts_query(["a", "b"], None),
-            accounts_query(["a"], 1),
-        )
+async def test_a_listed_message_has_its_reference_and_counts_its_attempts(database: Database) -> None:
+    await IntakeStore(database).insert([new(1), new(2)], [])
+    await try_(database, UUID(int=1), ("deferred", None))
+    await try_(database, UUID(int=1), ("accepted", "ref"))
+    listed = await FollowStore(database).listed([UUID(int=number) for number in (2, 1, 3)])
+    assert [(one.message.id.int, one.attempts, one.message.provider_reference) for one in listed] == [
+        (1, 2, "ref"),
+        (2, 0, None),
     ]
-    for plan in plans:
-        assert "Seq Scan on message" not in plan
-        assert "SCAN message" not in plan
-    assert "ix_message_sender" in plans[2]
-    assert "ix_message_recipient" in plans[2]
+
+
+async def test_a_watch_of_one_account_sees_nothing_of_another(database: Database) -> None:
+    await IntakeStore(database).insert([new(number, 1 + number % 2) for number in range(1, 6)], [])
+    store = FollowStore(database)
+    assert [one.message.id.int for one in await store.latest(2, count=2)] == [3, 5]
+    assert [one.message.id.int for one in await store.latest(count=2)] == [4, 5]
+    assert [one.int for one in await store.ids_after(UUID(int=2), account_id=1, count=9)] == [4]
+    assert set((await store.statuses([UUID(int=1)])).values()) == {Status.QUEUED}

@@ -19,7 +19,9 @@ from longcode.errors import ConfigurationError, NotFound, Refused
 from longcode.flow.story import Stories, Story
 from longcode.flow.timeline import Event
 from longcode.store.cancel import CancelStore
+from longcode.store.following import FollowStore
 from longcode.store.leftovers import LeftoverStore
+from longcode.store.message_lists import MessageLists, Place, Wanted
 from longcode.store.timeline import History, Listed, TimelineStore
 
 PAGE = 500
@@ -68,7 +70,7 @@ def list_messages(
     async def read(product: Product) -> None:
         account = await product.accounts.by_name(account_name)
         pages = _pages(
-            _timeline(product),
+            product,
             account.id,
             limit or ALL,
             status=None if status is None else Status(status),
@@ -201,19 +203,18 @@ async def _carrier_names(product: Product) -> Callable[[int | None], str | None]
 
 
 async def _pages(
-    store: TimelineStore, account_id: int, limit: int, *, status: Status | None, direction: Direction | None
+    product: Product, account_id: int, limit: int, *, status: Status | None, direction: Direction | None
 ) -> AsyncIterator[list[Listed]]:
     """Up to `limit` messages, a page at a time, so that a list of any length takes little memory."""
-    before: UUID | None = None
+    lists, wanted = MessageLists(product.database), Wanted(status=status, direction=direction)
+    after: Place | None = None
     while limit > 0:
-        count = min(PAGE, limit)
-        page = await store.page(account_id, count=count, before=before, status=status, direction=direction)
-        if page:
-            yield page
-        if len(page) < count:
+        found = await lists.page(account_id, wanted, after=after, count=min(PAGE, limit))
+        if found.messages:
+            yield (await FollowStore(product.database).listed([one.id for one in found.messages]))[::-1]
+        if found.next is None:
             return
-        before = page[-1].message.id
-        limit -= count
+        after, limit = found.next, limit - len(found.messages)
 
 
 def _shown(history: History, carrier: str | None, events: Sequence[Event]) -> dict[str, object]:

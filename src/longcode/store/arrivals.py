@@ -203,6 +203,7 @@ class ArrivalStore:
         query = (
             select(table.c.key)
             .where(_DELIVERY_KEY, table.c.created_at < before)
+            .order_by(table.c.created_at)
             .limit(PURGE_ROWS)
             .with_for_update(skip_locked=True)
         )

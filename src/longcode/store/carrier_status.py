@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, FromClause, Select, delete, func, literal, select, tuple_
+from sqlalchemy import ColumnElement, FromClause, Select, delete, func, literal, select
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
@@ -109,7 +109,10 @@ class CarrierStatusStore:
 
 
 def _oldest_query(carrier_id: int | None) -> Select[Any]:
-    """Walks from pair to pair within the server, PAIRS of them at most."""
+    """Walks from pair to pair within the server, PAIRS of them at most.
+
+    The next account of a priority, else the first of the next: of both at once SQLite would look through all between.
+    """
 
     def head(of: FromClause, *behind: ColumnElement[bool]) -> Select[tuple[UUID]]:
         order = (of.c.priority, of.c.account_id, of.c.due_at)
@@ -119,9 +122,13 @@ def _oldest_query(carrier_id: int | None) -> Select[Any]:
     columns = (_outbox.priority, _outbox.account_id, _outbox.due_at)
     first = head(outbox.alias()).scalar_subquery()
     walk = select(*columns, literal(1).label("place")).where(_outbox.message_id == first).cte(recursive=True)
-    beyond = outbox.alias()
-    behind = tuple_(beyond.c.priority, beyond.c.account_id) > tuple_(walk.c.priority, walk.c.account_id)
-    following = head(beyond, behind).correlate(walk).scalar_subquery()
+    here, lower = outbox.alias(), outbox.alias()
+    following = func.coalesce(
+        head(here, here.c.priority == walk.c.priority, here.c.account_id > walk.c.account_id)
+        .correlate(walk)
+        .scalar_subquery(),
+        head(lower, lower.c.priority > walk.c.priority).correlate(walk).scalar_subquery(),
+    )
     onward = walk.join(outbox, _outbox.message_id == following)
     step = select(*columns, walk.c.place + 1).select_from(onward).where(walk.c.place < PAIRS)
     walk = walk.union_all(step)

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 import asyncpg
-from sqlalchemy import and_, insert, or_, select
+from sqlalchemy import and_, insert, or_, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from longcode.domain.events import OF_STATUS, EventType
@@ -26,6 +26,9 @@ from longcode.store.intake_hot import INSERT, OPTED_OUT, PREFLIGHT
 from longcode.store.limits import Charge, Usage, count_columns, count_plain, read_usage
 from longcode.store.messages import read_many
 from longcode.store.sequels import Sequel, carry_out, hold_parties
+
+# Word by word as its index has it: SQLite would not see that `assigned = 1` is the same.
+_ASSIGNED: Final = text("number.assigned")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -224,7 +227,7 @@ class IntakeStore:
             if lookups.numbers:
                 table = schema.number
                 query = select(table.c.account_id, table.c.digits, table.c.value).where(
-                    table.c.assigned, table.c.digits.in_(lookups.numbers)
+                    _ASSIGNED, table.c.digits.in_(lookups.numbers)
                 )
                 for account_id, digits, value in (await connection.execute(query)).all():
                     _note(known, "number", account_id, digits, value, None, None)

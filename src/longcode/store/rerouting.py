@@ -112,8 +112,10 @@ class ReroutingStore:
     async def orphaned(self) -> list[int]:
         """The carriers that are gone and for which messages wait all the same."""
         removed, outbox = schema.removed_carrier.c, schema.outbox.c
-        # No join: the planner may not turn one probe a carrier into a walk through the whole queue.
-        first = select(outbox.message_id).where(outbox.carrier_id == removed.id).limit(1).scalar_subquery()
+        # No join, and in the order of the index: else the planner may walk through the whole queue for each carrier.
+        order = (outbox.priority, outbox.account_id, outbox.due_at, outbox.message_id)
+        waiting = select(outbox.message_id).where(outbox.carrier_id == removed.id)
+        first = waiting.order_by(*order).limit(1).scalar_subquery()
         async with self._database.read() as connection:
             return list(await connection.scalars(select(removed.id).where(first.is_not(None)).order_by(removed.id)))
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 from uuid import UUID
 
-from sqlalchemy import Select, and_, func, or_, select
+from sqlalchemy import and_, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from longcode.domain.message import Direction, Message, Status
+from longcode.domain.message import Message
 from longcode.store import schema
 from longcode.store.database import Database
 from longcode.store.messages import COLUMNS, to_message
@@ -168,34 +168,6 @@ class TimelineStore:
                 answers=await connection.scalar(select(_reply.inbound_id).where(_reply.message_id == message_id)),
                 answer=await connection.scalar(select(_reply.message_id).where(_reply.inbound_id == message_id)),
             )
-
-    async def page(
-        self,
-        account_id: int,
-        *,
-        count: int,
-        before: UUID | None = None,
-        status: Status | None = None,
-        direction: Direction | None = None,
-    ) -> list[Listed]:
-        """An account's messages, the newest first; before: the page after the one that ended with this id."""
-        async with self._database.read() as connection:
-            rows = await connection.execute(list_query(account_id, count, before, status, direction))
-            return [Listed(to_message(row._mapping), row.attempts) for row in rows]
-
-
-def list_query(
-    account_id: int, count: int, before: UUID | None, status: Status | None, direction: Direction | None
-) -> Select[Any]:
-    """A page of an account's messages: a walk back along its index."""
-    query = select(*COLUMNS, ATTEMPTS).where(_message.account_id == account_id)
-    if before is not None:
-        query = query.where(_message.id < before)
-    if status is not None:
-        query = query.where(_message.status == status.value)
-    if direction is not None:
-        query = query.where(_message.direction == direction.value)
-    return query.order_by(_message.id.desc()).limit(count)
 
 
 async def _key(connection: AsyncConnection, message: Message, dialects: Sequence[str]) -> str | None:

@@ -117,4 +117,12 @@ webhook_attempt = Table(
     Column("milliseconds", Integer, nullable=False),
     Column("ended_at", Instant, nullable=False),
     Index("ix_webhook_attempt_endpoint_id", "endpoint_id", "id"),
+    # The few that went wrong, for whoever asks for those alone.
+    Index(
+        "ix_webhook_attempt_failed",
+        "endpoint_id",
+        "id",
+        postgresql_where=text("error IS NOT NULL"),
+        sqlite_where=text("error IS NOT NULL"),
+    ),
 )

@@ -32,6 +32,15 @@ def upgrade() -> None:
         sa.Column("endpoint_id", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("message_id", name=op.f("pk_message_webhook")),
     )
+    with op.batch_alter_table("webhook_attempt", schema=None) as batch_op:
+        batch_op.create_index(
+            "ix_webhook_attempt_failed",
+            ["endpoint_id", "id"],
+            unique=False,
+            postgresql_where=sa.text("error IS NOT NULL"),
+            sqlite_where=sa.text("error IS NOT NULL"),
+        )
+
     with op.batch_alter_table("webhook_endpoint", schema=None) as batch_op:
         batch_op.add_column(sa.Column("per_message", sa.Boolean(), server_default=sa.text("(false)"), nullable=False))
         batch_op.create_index(
