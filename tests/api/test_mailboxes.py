@@ -13,16 +13,13 @@ from sqlalchemy import insert
 from longcode.domain.clock import mint_id, utc_now
 from longcode.domain.events import EventType
 from longcode.store import schema
-from longcode.store.boxes import BoxStore, box_query
+from longcode.store.boxes import BoxStore
 from longcode.store.commit_order import START, box_xact
-from longcode.store.conversations import numbers_query
 from longcode.store.database import Database, to_micros
-from longcode.store.event_stream import EventStream, stream_query
+from longcode.store.event_stream import EventStream
 from longcode.store.events import News, tell
-from longcode.store.usage import day_query
 from tests.api.described import Client, client
 from tests.app import Api
-from tests.store.plans import SCANNED, SORTED, plan
 
 
 @pytest.fixture
@@ -154,20 +151,3 @@ async def test_readers_stop_before_a_transaction_that_still_runs(postgres_url: s
     assert places == sorted(places)
     assert len(await stream.page(1, after=begun, count=10)) == 2
     await database.close()
-
-
-async def test_boxes_and_events_are_read_along_their_indexes(database: Database) -> None:
-
-    async with database.read() as connection:
-        queries = {
-            "ix_mailbox_order": box_query(connection, 1, "anna", START, 10),
-            "ix_event_account_id": stream_query(connection, 1, START, 10),
-            "ix_message_account_id": day_query(1, utc_now().date()),
-            "ix_message_sender": numbers_query(1, "", 10),
-        }
-    for index, query in queries.items():
-        told = await plan(database, query)
-        assert index in told, told
-        assert not SCANNED.search(told), told
-        if index in ("ix_mailbox_order", "ix_event_account_id") and database.is_sqlite:
-            assert not SORTED.search(told), told

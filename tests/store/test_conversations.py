@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 from uuid import UUID
 
 import pytest
-from sqlalchemy import Select, insert
+from sqlalchemy import insert
 
 from longcode.domain.message import Direction, Medium, Message, Status
 from longcode.store import schema
-from longcode.store.conversations import ConversationStore, Line, Position, Side, page
+from longcode.store.conversations import ConversationStore, Line, Position, Side
 from longcode.store.database import Database
 from longcode.store.intake import IntakeStore, NewMessage
 
@@ -180,63 +178,3 @@ async def test_a_number_is_assigned(database: Database, account_id: int, number:
                 )
             )
     assert await ConversationStore(database).is_assigned(account_id, number) is assigned
-
-
-PAGES = [
-    pytest.param(Position(1000, UUID(int=1000), side) if side is not None else None, backwards, id=f"{name}, {order}")
-    for (side, name), (backwards, order) in itertools.product(
-        [(None, "from the end"), (SENT, "from a sent line"), (RECEIVED, "from a received line")],
-        [(False, "oldest first"), (True, "newest first")],
-    )
-]
-
-
-@pytest.mark.parametrize(("position", "backwards"), PAGES)
-@pytest.mark.parametrize("stored", [pytest.param(0, id="empty"), pytest.param(2000, id="one long conversation")])
-async def test_a_page_reads_a_bounded_piece_of_each_index(
-    database: Database, stored: int, position: Position | None, backwards: bool
-) -> None:
-    pairs = itertools.cycle([(ALICE, BOB), (BOB, ALICE)])
-    if stored:
-        await keep(database, [Told(n, *next(pairs), n) for n in range(1, stored + 1)])
-        async with database.write() as connection:
-            await connection.exec_driver_sql("ANALYZE")
-    query = page(OURS, ALICE, position, count=20, backwards=backwards)
-    for plan in await plans(database, query):
-        for index in ("ix_message_sender", "ix_message_recipient"):
-            (at,) = [at for at, step in enumerate(plan) if index in step]
-            check_step(database, plan, at)
-            # The position is where the index is entered, not a filter on what it yields.
-            condition = plan[at] if database.is_sqlite else plan[at + 1]
-            assert ("sent_at_seconds" in condition) is (position is not None), plan
-        assert not [step for step in plan if step.startswith(("Seq Scan", "Bitmap", "Filter", "SCAN message"))], plan
-
-
-def check_step(database: Database, plan: list[str], at: int) -> None:
-    """That the step is cut to its page as it comes from the index: nothing sorts or gathers it before."""
-    if database.is_sqlite:
-        assert plan[at - 1].startswith("CO-ROUTINE"), plan
-        assert plan[at].startswith("SEARCH message USING INDEX"), plan
-        assert plan[at + 1].startswith("SCAN anon_"), plan
-    else:
-        assert plan[at - 1].startswith("Limit"), plan
-        assert plan[at].startswith(("Index Scan using", "Index Scan Backward using")), plan
-        assert plan[at + 1].startswith("Index Cond:"), plan
-
-
-async def plans(database: Database, query: Select[Any]) -> list[list[str]]:
-    """How the statement runs, one step a line; on PostgreSQL for known values and for unknown ones."""
-    compiled = query.compile(database.engine.sync_engine)
-    assert compiled.positiontup is not None
-    values = [compiled.construct_params()[name] for name in compiled.positiontup]
-    if database.is_sqlite:
-        bound = tuple(value.hex if isinstance(value, UUID) else value for value in values)
-        async with database.read() as connection:
-            rows = await connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {compiled}", bound)
-            return [[row.detail for row in rows]]
-    async with database.driver() as driver:
-        custom = await driver.fetch(f"EXPLAIN {compiled}", *values)
-        await driver.execute("SET plan_cache_mode = force_generic_plan")
-        await driver.execute(f"PREPARE page AS {compiled}")
-        generic = await driver.fetch(f"EXPLAIN EXECUTE page({', '.join(['NULL'] * len(values))})")
-    return [[row[0].strip().removeprefix("->").strip() for row in rows] for rows in (custom, generic)]

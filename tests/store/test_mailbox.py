@@ -1,15 +1,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import AsyncIterator, Iterable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from uuid import UUID
 
 import pytest
-from sqlalchemy import event, insert, select
+from sqlalchemy import insert, select
 
 from longcode.domain.clock import mint_id, utc_now
 from longcode.domain.message import Direction, Medium, Message, Status
@@ -259,84 +257,3 @@ async def test_a_text_message_that_was_delivered_into_a_box_stays_in_its_convers
 async def stored_texts(database: Database) -> list[str]:
     async with database.read() as connection:
         return list((await connection.execute(select(schema.message.c.text))).scalars())
-
-
-@pytest.mark.parametrize("stored", [pytest.param(0, id="empty"), pytest.param(5000, id="one large box of several")])
-async def test_every_statement_enters_an_index_at_its_box(database: Database, store: MailboxStore, stored: int) -> None:
-    for number in range(5 if stored else 0):
-        await put(database, replace(BOX, recipient=f"bob {number}"), range(20))
-    await put(database, BOX, range(stored))
-    if stored:
-        async with database.write() as connection:
-            logins = [{"account_id": OURS, "login": f"bob {n}", "created_at": START} for n in range(stored)]
-            await connection.execute(insert(schema.login), logins)
-            await connection.exec_driver_sql("ANALYZE")
-    part = Range(first=at(1000), last=at(4000), start=5)
-    with noted(database) as statements:
-        await store.logins(OURS, {"alice", "bob"})
-        await store.fetch(BOX, part)
-        await store.fetch_new(BOX, part)
-        await store.fetch_new(BOX, Range())
-        await store.delete(BOX, [at(tick) for tick in range(10)])
-    assert len(statements) >= (10 if stored else 5)
-    for statement, values in statements:
-        for plan in await plans(database, statement, values):
-            check_plan(database, plan)
-
-
-async def test_polling_costs_nothing_for_what_was_fetched_before(database: Database, store: MailboxStore) -> None:
-    await put(database, BOX, range(5000))
-    await whole(store.fetch_new, BOX)
-    async with database.write() as connection:
-        await connection.exec_driver_sql("ANALYZE")
-    with noted(database) as statements:
-        await store.fetch_new(BOX, Range())
-    ((statement, values),) = statements
-    for plan in await plans(database, statement, values):
-        assert any("ix_mailbox_new" in step for step in plan), plan
-
-
-def check_plan(database: Database, plan: list[str]) -> None:
-    assert not [step for step in plan if step.startswith(("Seq Scan", "SCAN mailbox", "SCAN message", "SCAN login"))], (
-        plan
-    )
-    for number, step in enumerate(plan):
-        if database.is_sqlite and step.startswith("SEARCH mailbox"):
-            assert "recipient=? AND sender=?" in step, plan
-        elif not database.is_sqlite and (step.startswith("Index") and " on mailbox" in step):
-            assert "recipient" in plan[number + 1], plan
-            assert "sender" in plan[number + 1], plan
-
-
-@contextmanager
-def noted(database: Database) -> Iterator[list[tuple[str, Any]]]:
-    """The statements that the database runs meanwhile, with their values."""
-    statements: list[tuple[str, Any]] = []
-
-    def note(_connection: Any, _cursor: Any, statement: str, values: Any, _context: Any, _many: bool) -> None:
-        if statement.startswith(("SELECT", "UPDATE", "DELETE")):
-            statements.append((statement, values))
-
-    event.listen(database.engine.sync_engine, "before_cursor_execute", note)
-    try:
-        yield statements
-    finally:
-        event.remove(database.engine.sync_engine, "before_cursor_execute", note)
-
-
-async def plans(database: Database, statement: str, values: Sequence[Any]) -> list[list[str]]:
-    """How the statement runs, one step a line; on PostgreSQL for these values and for unknown ones."""
-    if database.is_sqlite:
-        bound = tuple(value.hex if isinstance(value, UUID) else value for value in values)
-        async with database.read() as connection:
-            rows = await connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", bound)
-            return [[row.detail for row in rows]]
-    async with database.driver() as driver:
-        custom = await driver.fetch(f"EXPLAIN {statement}", *values)
-        await driver.execute("SET plan_cache_mode = force_generic_plan")
-        await driver.execute(f"PREPARE noted AS {statement}")
-        nulls = ", ".join(["NULL"] * len(values))
-        generic = await driver.fetch(f"EXPLAIN EXECUTE noted{f'({nulls})' if nulls else ''}")
-        await driver.execute("DEALLOCATE noted")
-        await driver.execute("RESET plan_cache_mode")
-    return [[row[0].strip().removeprefix("->").strip() for row in rows] for rows in (custom, generic)]

@@ -7,14 +7,13 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import insert, text
+from sqlalchemy import insert
 
 from longcode.domain.clock import mint_id, utc_now
 from longcode.domain.message import Direction, Status
 from longcode.store import schema
 from longcode.store.database import Database
-from longcode.store.message_lists import MessageLists, Place, Wanted, last_examined, list_query
-from tests.store.plans import SCANNED, SORTED, plan
+from longcode.store.message_lists import MessageLists, Place, Wanted
 
 ROWS = 3000
 HERE = Place(1_700_000_000, mint_id())
@@ -60,24 +59,6 @@ async def fill(database: Database, count: int, **fields: Any) -> None:
     }
     async with database.write() as connection:
         await connection.execute(insert(schema.message), [{**row, "id": mint_id()} for _ in range(count)])
-
-
-@pytest.mark.parametrize("size", [0, ROWS])
-async def test_every_list_stays_on_an_index(database: Database, size: int) -> None:
-    if size:
-        for number in range(3):
-            await fill(database, size // 3, account_id=1 + number, client_reference=f"r-{number}")
-        async with database.write() as connection:
-            await connection.execute(text("ANALYZE"))
-    for name, wanted in ASKED.items():
-        for after in (None, HERE):
-            whole = await plan(database, list_query(1, wanted, after, 50, 51))
-            walk = await plan(database, last_examined(1, wanted, after, 50))
-            for told in (whole, walk):
-                assert not SCANNED.search(told), (name, told)
-                assert "ix_message_" in told, (name, told)
-            if size and wanted.party is None:
-                assert not SORTED.search(walk), (name, walk)
 
 
 async def test_a_page_looks_at_so_many_and_says_where_to_go_on(database: Database) -> None:

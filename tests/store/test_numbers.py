@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from sqlalchemy import event, insert
+from sqlalchemy import insert
 
 from longcode.domain.phone import digits_of
 from longcode.errors import Duplicate, NotFound
@@ -405,77 +405,3 @@ async def test_pages_join_to_the_whole_and_hold_nobody_elses(store: NumberStore)
     while page := await store.page(OURS, after=joined[-1].id if joined else 0, count=2):
         joined += page
     assert joined == (await whole(store)).numbers
-
-
-@dataclass(frozen=True)
-class Plan:
-    """A list and the index that it comes from already sorted, None where it must be sorted."""
-
-    name: str
-    index: str | None
-    order: Order = BY_ID
-    search: str = ""
-
-
-PLANS = (
-    Plan("by id", "ix_number_account_id_id"),
-    Plan("by id, the last first", "ix_number_account_id_id", Order(descending=True)),
-    Plan("by value", "ix_number_account_id_value", Order(SortKey.VALUE)),
-    Plan("by value, the last first", "ix_number_account_id_value", Order(SortKey.VALUE, descending=True)),
-    Plan("by price", None, Order(SortKey.MONTHLY_PRICE)),
-    Plan("found by digits", None, search="(120) 2555"),
-)
-
-
-@pytest.mark.parametrize("case", PLANS, ids=lambda case: case.name)
-async def test_a_list_reads_its_own_accounts_rows_only(store: NumberStore, database: Database, case: Plan) -> None:
-    await fill_many(database, accounts=20, each=500)
-    counting, listing = await plans(
-        database, lambda: store.listed(OURS, search=case.search, order=case.order, offset=20, limit=20)
-    )
-    for plan in (counting, listing):
-        assert "account_id" in plan, plan
-        assert not any(step in plan for step in ("Seq Scan", "SCAN number")), plan
-    if case.index is not None:
-        assert case.index in listing, listing
-        assert not any(step in listing for step in ("Sort", "TEMP B-TREE")), listing
-
-
-async def fill_many(database: Database, *, accounts: int, each: int) -> None:
-    async with database.write() as connection:
-        for extra in range(3, accounts + 1):
-            await connection.execute(insert(schema.account).values(name=f"{extra}", secret_hash="-", created_at=NOW))
-        rows = [
-            {
-                "account_id": 1 + turn % accounts,
-                "value": f"+1202555{turn:06}",
-                "digits": f"1202555{turn:06}",
-                "monthly_price": Decimal(turn % 7),
-                "setup_price": Decimal("0.00"),
-                "currency": "U$",
-                "assigned": False,
-                "created_at": NOW,
-            }
-            for turn in range(accounts * each)
-        ]
-        await connection.execute(insert(schema.number), rows)
-        await connection.exec_driver_sql("ANALYZE")
-
-
-async def plans(database: Database, do: Callable[[], Awaitable[object]]) -> list[str]:
-    """How each statement of a deed runs, from the database itself."""
-    ran: list[tuple[str, Any]] = []
-
-    def note(_connection: Any, _cursor: Any, statement: str, parameters: Any, _context: Any, _many: bool) -> None:
-        ran.append((statement, parameters))
-
-    event.listen(database.engine.sync_engine, "before_cursor_execute", note)
-    await do()
-    event.remove(database.engine.sync_engine, "before_cursor_execute", note)
-    explain = "EXPLAIN QUERY PLAN" if database.is_sqlite else "EXPLAIN"
-    told = []
-    async with database.read() as connection:
-        for statement, parameters in ran:
-            rows = await connection.exec_driver_sql(f"{explain} {statement}", parameters)
-            told.append("\n".join(str(row[-1]) for row in rows))
-    return told
