@@ -10,9 +10,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from longcode.engine.webhooks import client as real_client
 from longcode.webhooks.addresses import Resolver
-from longcode.webhooks.client import HEAD_BYTES, IDLE_SECONDS, Answer, Client, Unanswered
+from longcode.webhooks.client import HEAD_BYTES, IDLE_SECONDS, Answer, Client, Unanswered, system_client
 from longcode.webhooks.target import parse
 from tests.smpp.test_tls import Identity
 from tests.smpp.test_tls import identity as identity
@@ -264,7 +263,7 @@ def test_an_answer_that_comes(case: LateCase) -> None:
             return answer(200)
 
         async with listening(take_time) as endpoint:
-            http = real_client()
+            http = system_client()
             call = asyncio.create_task(post(http, endpoint))
             await asked.wait()
             loop = asyncio.get_running_loop()
