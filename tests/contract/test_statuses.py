@@ -7,18 +7,20 @@ import json
 import re
 import secrets
 import shutil
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from sqlalchemy import update
 
 from longcode.api.events import STOPPING
 from longcode.bootstrap import Product
 from longcode.domain.scopes import OPERATOR, SCOPES
 from longcode.flow.identity import OPERATOR_PREFIX, hash_key, new_key
+from longcode.store import schema
 from longcode.store.limits import AccountLimits
 from longcode.web.app import application
 from longcode.wire.door import ASGIApp
@@ -101,10 +103,7 @@ class Witness:
         if step.key is not None:
             reply = await call(**{KEY: step.key})
         elif any(parameter["name"] == KEY for parameter in found.parameters):
-            key = {KEY: secrets.token_hex(8)}
-            replies = await asyncio.gather(call(**key), call(**key))
-            reply = min(replies, key=lambda one: one.status)
-            await call(**key)
+            reply = await self._repeated(call)
         else:
             reply = await call()
         if "etag" in reply.headers:
@@ -115,6 +114,16 @@ class Witness:
             for part in place:
                 value = value[part]
             self.kept[name] = str(value)
+
+    async def _repeated(self, call: Callable[..., Awaitable[Reply]]) -> Reply:
+        """The answer to a call that is made twice at once, again, and again as if it had never been answered."""
+        key = {KEY: secrets.token_hex(8)}
+        replies = await asyncio.gather(call(**key), call(**key))
+        await call(**key)
+        async with self.api.database.write() as connection:
+            await connection.execute(update(schema.keyed_call).values(answer=None))
+        await call(**key)
+        return min(replies, key=lambda one: one.status)
 
     def _filled(self, body: Any) -> bytes:
         return re.sub(r"\$(\w+)", lambda name: self.kept.get(name[1], name[0]), json.dumps(body)).encode()
@@ -148,7 +157,8 @@ async def test_every_described_status_occurs(witness: Witness) -> None:
     for provoke in (tell_the_story, call_as_nobody, call_wrongly, call_as_a_stranger, call_too_often, break_all):
         await provoke(witness)
     described = {(found.id, status) for found in everything() for status in found.statuses}
-    assert sorted(described - witness.seen) == []
+    missing = sorted(described - witness.seen)
+    assert not missing, f"described, and never answered: {missing}"
 
 
 async def tell_the_story(witness: Witness) -> None:
