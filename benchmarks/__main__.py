@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmarks import accept, outbound, smpp_session, webhooks
+from benchmarks import accept, lists, outbound, smpp_session, webhooks
 
 
 def main() -> None:
@@ -15,6 +15,8 @@ def main() -> None:
     outbound.run()
     print("\nFrom the request to the customer's endpoint")
     webhooks.run()
+    print("\nPages of lists, with a million messages")
+    lists.run()
 
 
 if __name__ == "__main__":
