@@ -72,7 +72,7 @@ def described(chosen: Callable[[str], bool]) -> dict[str, Any]:
     return {**whole, "paths": {path: item for path, item in whole["paths"].items() if chosen(path)}}
 
 
-def operations(description: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def operations(description: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
     """Each operation, as `GET /path`, with what is said of it."""
     for path, item in description["paths"].items():
         for method, operation in item.items():

@@ -15,6 +15,9 @@ LOCKING = "v1RevokeOperatorKey"
 
 def test_no_answer_is_undescribed(site: Installation) -> None:
     description = described(lambda path: path.startswith("/v1/") and path != ENDLESS)
+    for _, operation in operations(description):
+        # Under a key that is made up twice the second call is refused or repeated, whatever is wrong with it.
+        operation["parameters"] = [one for one in operation["parameters"] if one["name"] != "Idempotency-Key"]
     # Calls that take credentials away are made with others than the rest.
     callers = {OPERATOR: site.operator, "keys:read": site.keeper, "keys:write": site.keeper}
     exceptions = [

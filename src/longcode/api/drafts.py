@@ -20,6 +20,7 @@ MOST_VALIDITY: Final = timedelta(days=14)
 _QUOTED: Final = re.compile(r'"((?:[\x20\x21\x23-\x5b\x5d-\x7e]|\\["\\]){1,510})"')
 _BARE: Final = re.compile(r"[\x21\x23-\x7e][\x20-\x7e]{0,254}")
 LONGEST_KEY: Final = 255
+KEY_PATTERN: Final = f"^({_BARE.pattern}|{_QUOTED.pattern})$"
 KEY_RULE: Final = (
     f"Your own name for this call: 1 to {LONGEST_KEY} printable ASCII characters, quoted or bare. A repeat with the "
     "same body is answered as the first was, and changes nothing."

@@ -8,7 +8,7 @@ from typing import Any, Final
 from fastapi import FastAPI
 
 from longcode.api.caller import ACCOUNT_HEADER
-from longcode.api.drafts import KEY_RULE
+from longcode.api.drafts import KEY_PATTERN, KEY_RULE
 from longcode.api.problems import CATALOGUE, MEDIA_TYPE
 from longcode.api.routing import BODY_TYPE, ERRORS, FOR_ACCOUNT, LIMIT, ONCE, SCOPE, TAGGED
 from longcode.api.schema_names import referring, renamed
@@ -75,7 +75,7 @@ IDEMPOTENCY_KEY: Final[Mapping[str, Any]] = {
     "in": "header",
     "required": False,
     "description": KEY_RULE,
-    "schema": {"type": "string"},
+    "schema": {"type": "string", "pattern": KEY_PATTERN},
 }
 IF_NONE_MATCH: Final[Mapping[str, Any]] = {
     "name": "If-None-Match",

@@ -6,11 +6,14 @@ from typing import Annotated, Any, Final
 
 from fastapi import Header, Response
 
-from longcode.api.drafts import KEY_RULE
+from longcode.api.drafts import KEY_PATTERN, KEY_RULE
 from longcode.domain.public import PublicMessage, public_message
 from longcode.flow.settlement import Entered
 
-KeyHeader = Annotated[str | None, Header(alias="Idempotency-Key", description=KEY_RULE)]
+# The pattern is for those who read; `idempotency_key` says it in words.
+KeyHeader = Annotated[
+    str | None, Header(alias="Idempotency-Key", description=KEY_RULE, json_schema_extra={"pattern": KEY_PATTERN})
+]
 REPLAYED: Final = {
     "Idempotent-Replayed": {
         "description": "`true` where an earlier call with this key was the first.",

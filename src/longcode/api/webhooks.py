@@ -232,7 +232,7 @@ def _add_deliveries(routes: Routes, desk: Desk) -> None:
             cursor=lambda attempt: encode("deliveries", str(attempt.id)),
         )
 
-    @routes.post("/webhooks/{id}/replay", "replayWebhook", once=True, errors=("too_late",))
+    @routes.post("/webhooks/{id}/replay", "replayWebhook", once=True)
     async def replay(id: SerialInPath, body: Replay, caller: Admitted) -> Replayed:
         """Deliver one event again, or those of a period."""
         endpoint = await find(id, caller)
