@@ -56,6 +56,18 @@ async def put(database: Database, box: Box, ticks: Iterable[int], *, medium: Med
         await IntakeStore(database).insert(new, [])
 
 
+async def fill(database: Database, count: int) -> None:
+    """As `put` does, of the first ticks in BOX, by fewer statements."""
+    messages = [_new(BOX, tick, Medium.MAILBOX).message for tick in range(count)]
+    columns = schema.message.c.keys()
+    rows = [{name: getattr(one, name) for name in columns if hasattr(one, name)} for one in messages]
+    place = {"account_id": BOX.account_id, "recipient": BOX.recipient, "sender": BOX.sender}
+    async with database.write() as connection:
+        await connection.execute(insert(schema.message), [{**row, "updated_at": START} for row in rows])
+        boxed = [{**place, "at": one.created_at, "message_id": one.id} for one in messages]
+        await connection.execute(insert(schema.mailbox), boxed)
+
+
 def _new(box: Box, tick: int, medium: Medium) -> NewMessage:
     message = Message(
         id=mint_id(),
@@ -183,7 +195,7 @@ LONG = 2 * PAGE_MESSAGES + 7
     ],
 )
 async def test_pages_join_to_the_whole(database: Database, store: MailboxStore, part: Range, found: range) -> None:
-    await put(database, BOX, range(LONG))
+    await fill(database, LONG)
     assert await whole(store.fetch, BOX, part) == list(found)
     assert await whole(store.fetch_new, BOX) == [tick for tick in range(LONG) if tick not in found]
 

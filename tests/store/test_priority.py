@@ -18,7 +18,7 @@ from tests.store.test_outbox import CARRIER, LEASE, Queue
 
 CAMPAIGN, SMALL, URGENT = 1, 2, 3
 WINDOW = 100
-LENGTHS = {"postgresql": 100_000, "sqlite": 20_000}
+LENGTH = 5_000
 
 FILL = {
     "postgresql": (
@@ -45,7 +45,7 @@ async def campaign(database_url: str) -> AsyncIterator[Queue]:
     kind = "sqlite" if database.is_sqlite else "postgresql"
     async with database.write() as connection:
         for statement in FILL[kind]:
-            values = {"rows": LENGTHS[kind]} if ":rows" in statement else {}
+            values = {"rows": LENGTH} if ":rows" in statement else {}
             await connection.execute(text(statement), values)
     yield Queue(database, OutboxStore(database, utc_now))
     await database.close()
