@@ -10,7 +10,7 @@ import pytest
 from redis.asyncio import Redis
 
 from longcode.engine.wake import CHANNEL, Wakes, background, listen
-from longcode.flow.jobs import MOST_FRESH, SWEEP, Fresh, dispatch_job
+from longcode.flow.jobs import CARRIERS, MOST_FRESH, SWEEP, Fresh, dispatch_job
 from tests.processes import wait_until_async
 
 SECONDS = 20.0
@@ -84,7 +84,32 @@ async def test_listening_goes_on_after_a_connection_that_ended(ear: Ear, valkey_
         await redis.client_kill_filter(_type="pubsub")
 
         def again() -> bool:
-            wakes.kick("again")
-            return "again" in ear.kicks
+            wakes.kick(CARRIERS)
+            return CARRIERS in ear.kicks
 
         await wait_until_async(again, SECONDS, what="a kick on the new connection")
+
+
+GARBAGE = (
+    b"",
+    b"\xff",
+    b"nonsense",
+    b"dispatch",
+    b"dispatch x",
+    b"dispatch -1",
+    b"dispatch " + b"9" * 30,
+    b"dispatch 3\n{}",
+    b"dispatch 3\n[",
+    b'dispatch 3\n[{"id": 7}]',
+    b"sweep 3",
+)
+
+
+async def test_what_is_neither_is_dropped_and_listening_goes_on(ear: Ear, valkey_url: str) -> None:
+    wakes = Wakes()
+    async with background(wakes.publish(valkey_url)), Redis.from_url(valkey_url) as redis:
+        for told in GARBAGE:
+            await redis.publish(CHANNEL, told)
+        wakes.kick(SWEEP)
+        await ear.heard(SWEEP)
+    assert (ear.kicks, ear.offers) == ([SWEEP], [])

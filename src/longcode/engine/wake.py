@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import asynccontextmanager
 
@@ -13,10 +14,11 @@ from redis.exceptions import RedisError
 from longcode import log
 from longcode.errors import StorageDown
 from longcode.expiring.redis_lines import RedisLines, messages
-from longcode.flow.jobs import MOST_FRESH, Fresh, Kick, Offer, dispatch_job
+from longcode.flow.jobs import DISPATCH, MOST_FRESH, STANDING, Fresh, Kick, Offer, dispatch_job
 
 CHANNEL = "longcode:kick"
 PAUSE_SECONDS = 1.0
+_DISPATCH = re.compile(rf"{DISPATCH} (\d{{1,18}})", re.ASCII)
 
 
 class Wakes:
@@ -56,16 +58,28 @@ class Wakes:
 
 
 async def listen(url: str, kick: Kick, offer: Offer) -> None:
-    """Pass the kicks and offers of other processes on for as long as this one lives."""
+    """Pass the kicks and offers of other processes on for as long as this one lives; what is neither is dropped."""
+    logger = log.get("wake")
     while True:
         with contextlib.suppress(RedisError, OSError):
             async for told in messages(url, CHANNEL):
-                job, _, fresh = told.partition("\n")
-                if fresh:
-                    offer(int(job.partition(" ")[2]), msgspec.json.decode(fresh, type=list[Fresh]))
-                else:
-                    kick(job)
+                try:
+                    _pass_on(told.decode(), kick, offer)
+                except (ValueError, msgspec.DecodeError) as error:
+                    logger.warning("somebody else writes to the channel of kicks", channel=CHANNEL, error=str(error))
         await asyncio.sleep(PAUSE_SECONDS)
+
+
+def _pass_on(told: str, kick: Kick, offer: Offer) -> None:
+    """Say again what another process said. Raises ValueError or msgspec.DecodeError for what none of ours says."""
+    job, _, fresh = told.partition("\n")
+    dispatch = _DISPATCH.fullmatch(job)
+    if dispatch is None and job not in STANDING:
+        raise ValueError("it names no job")
+    if fresh and dispatch is not None:
+        offer(int(dispatch[1]), msgspec.json.decode(fresh, type=list[Fresh]))
+    else:
+        kick(job)
 
 
 def _told(job: str, fresh: Sequence[Fresh]) -> str:

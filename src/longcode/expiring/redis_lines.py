@@ -73,7 +73,7 @@ class RedisLines:
         return answer
 
 
-async def messages(url: str, channel: str) -> AsyncIterator[str]:
+async def messages(url: str, channel: str) -> AsyncIterator[bytes]:
     """What is published on a channel from now on. Raises RedisError or OSError where the connection ends."""
     connection = _maker(url)()
     try:
@@ -81,7 +81,7 @@ async def messages(url: str, channel: str) -> AsyncIterator[str]:
         while True:
             kind, _, data = await connection.read_response(timeout=math.inf)
             if kind == b"message":
-                yield data.decode()
+                yield data
     finally:
         await connection.disconnect(nowait=True)
 
