@@ -86,9 +86,13 @@ class OneDriver:
 
 
 class FlakyOutbox(OutboxStore):
-    """The real queue, whose next conclusions are lost. after_claim: what happens, once, behind a claim of something."""
+    """The real queue, whose next conclusions are lost. after_claim: what happens, once, behind a claim of something.
+
+    cut: how many commits of attempts go through without an answer.
+    """
 
     lose = 0
+    cut = 0
     hurried = 0
     after_claim: Callable[[], Awaitable[None]] | None = None
 
@@ -104,7 +108,17 @@ class FlakyOutbox(OutboxStore):
     async def claim_fresh(self, attempts: Sequence[NewAttempt], lease: timedelta) -> list[Claimed]:
         claimed = await super().claim_fresh(attempts, lease)
         self.hurried += len(claimed)
+        self._perhaps_cut()
         return claimed
+
+    async def begin(self, attempts: Sequence[NewAttempt]) -> None:
+        await super().begin(attempts)
+        self._perhaps_cut()
+
+    def _perhaps_cut(self) -> None:
+        if self.cut:
+            self.cut -= 1
+            raise StorageDown("the connection was cut behind the commit")
 
     async def conclude(self, conclusions: Sequence[Conclusion]) -> None:
         if self.lose and any(conclusion.outcomes for conclusion in conclusions):

@@ -23,6 +23,7 @@ from longcode.carriers.port import (
 from longcode.domain.clock import mint_id, utc_now
 from longcode.domain.message import Status
 from longcode.encoding.segments import Encoding, Segment, TooManySegments
+from longcode.errors import StorageDown
 from longcode.expiring.port import Pair, Question
 from longcode.flow.accept import VALIDITY
 from longcode.flow.conclusion import GRACE
@@ -213,6 +214,16 @@ async def test_an_attempt_that_was_cut_at_the_end_of_its_validity_still_has_its_
     await desk.drain_later(GRACE)
     assert await desk.status(message_id) == (Status.FAILED, "outcome_unknown")
     assert desk.driver.submitted == []
+
+
+async def test_attempts_whose_commit_was_not_answered_are_known_to_be_unwritten(desk: Desk) -> None:
+    message_id = await desk.send()
+    desk.outbox.cut = 1
+    with pytest.raises(StorageDown):
+        await desk.drain()
+    await desk.drain_later(LEASE + timedelta(seconds=1))
+    assert await desk.status(message_id) == (Status.SENT, None)
+    assert await desk.kinds() == ["accepted", "unwritten"]
 
 
 async def test_a_receipt_proves_an_unconfirmed_attempt(desk: Desk) -> None:

@@ -14,6 +14,7 @@ from sqlalchemy import update
 from longcode.domain.message import Status
 from longcode.domain.phone import canonical
 from longcode.encoding.segments import Encoding, Segment, TooManySegments, split
+from longcode.errors import StorageDown
 from longcode.expiring.port import Pair, Question
 from longcode.flow.dispatch import Dispatch
 from longcode.flow.jobs import MOST_FRESH, Fresh
@@ -135,6 +136,27 @@ async def test_without_the_expiring_state_it_waits(desk: Desk) -> None:
     await desk.drain_later(timedelta(seconds=10))
     assert await desk.status(message_id) == (Status.SENT, None)
     assert await desk.kinds() == ["accepted", "unwritten"]
+
+
+async def test_what_a_lost_answer_begun_is_known_to_be_unwritten(desk: Desk) -> None:
+    message_id = await desk.send()
+    offer(desk, message_id)
+    desk.outbox.cut = 1
+    with pytest.raises(StorageDown):
+        await desk.drain()
+    assert await desk.world.count("attempt") == 1
+    await desk.drain_later(LEASE + timedelta(seconds=1))
+    assert await desk.status(message_id) == (Status.SENT, None)
+    assert await desk.kinds() == ["accepted", "unwritten"]
+
+
+async def test_an_offer_that_names_another_recipient_passes_no_stop(desk: Desk) -> None:
+    message_id = await desk.send()
+    await desk.world.opt_outs.add(desk.account.id, canonical(RECIPIENT), source="operator")
+    desk.dispatch.offer(desk.carrier_id, [Fresh(message_id, desk.account.id, "MyCorp", "+12025550199")])
+    await desk.drain()
+    assert desk.driver.submitted == []
+    assert await desk.status(message_id) == (Status.FAILED, "opted_out")
 
 
 async def test_what_its_carrier_takes_in_parts_is_begun_anew(desk: Desk) -> None:

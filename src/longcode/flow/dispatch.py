@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Protocol
@@ -21,16 +21,16 @@ from longcode.carriers.port import Accepted, Driver, Outcome, Submission, Unconf
 from longcode.domain.clock import Clock, MintId
 from longcode.domain.message import Status
 from longcode.errors import Unavailable
-from longcode.flow.conclusion import conclude, not_written
+from longcode.flow.conclusion import conclude, not_written, unwritten
 from longcode.flow.failover import fail_over
-from longcode.flow.flight import Flight, cut, end_expired, hold_unproven, put_back, take_off, waiting_status
+from longcode.flow.flight import Flight, begin_all, cut, end_expired, hold_unproven, put_back, take_off, waiting_status
 from longcode.flow.health import Health
 from longcode.flow.jobs import MOST_FRESH, Fresh, Kick, dispatch_job
 from longcode.flow.pacing import Paces, Pacing
 from longcode.flow.receipt import Receipts
 from longcode.flow.stops import Addressed, Stops
 from longcode.flow.together import together
-from longcode.store.outbox import Claimed, Conclusion, NewAttempt, OutboxStore
+from longcode.store.outbox import Claimed, Conclusion, NewAttempt, NewOutcome, OutboxStore
 
 DRAIN_SECONDS = 5.0
 LEASE = timedelta(seconds=60)
@@ -146,6 +146,7 @@ class Lane:
         self._flights: dict[UUID, Flight] = {}  # by attempt
         self._handing_over: set[asyncio.Task[None]] = set()
         self._concluded: list[tuple[Conclusion, _Answers]] = []
+        self._unwritten: list[NewOutcome] = []
         self._something = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -158,6 +159,8 @@ class Lane:
         """As Dispatch.drain. fresh: what has just been queued."""
         loop = asyncio.get_running_loop()
         end = loop.time() + DRAIN_SECONDS
+        if self._unwritten:
+            await self._prove_unwritten()
         while loop.time() < end and not self._stopping:
             if wait := self._pacing.carrier_waits():
                 return wait
@@ -210,12 +213,14 @@ class Lane:
     async def _hurry(self, fresh: Sequence[Fresh]) -> None:
         """Claim what has just been queued and begin its attempts at once, while STOP is asked."""
         begun = {one.id: NewAttempt(self._means.mint_id(), one.id, 0, 1, self._carrier_id) for one in fresh}
-        stopped, claimed = await together(
-            self._stopped(fresh), self._means.outbox.claim_fresh(list(begun.values()), LEASE)
-        )
-        back, flights = take_off(claimed, begun, self.driver, self._means.mint_id)
-        await self._means.outbox.conclude(back)
-        await self._launch(await self._keep_back(flights, stopped))
+        with self._unwritten_where_it_fails(begun.values()):
+            stopped, claimed = await together(
+                self._stopped(fresh), self._means.outbox.claim_fresh(list(begun.values()), LEASE)
+            )
+            back, flights = take_off(claimed, begun, set(fresh), self.driver, self._means.mint_id)
+            await self._means.outbox.conclude(back)
+            flights = await self._keep_back(flights, stopped)
+        await self._launch(flights)
 
     async def _ready(self, claimed: Sequence[Claimed]) -> list[Flight]:
         """Take out what may not go now, step by step; the rest, cut into segments."""
@@ -259,11 +264,15 @@ class Lane:
                 return []
             if self._is_late(flights, lease):
                 return []
-            await self._begin(flights)
-        else:
-            messages = [flight.claimed.message for flight in flights]
-            stopped, _ = await together(self._stopped(messages), self._begin(flights))
-        return await self._keep_back(flights, stopped)
+        # Committed before anything is written: from here on a crash leaves them unconfirmed, never unknown.
+        begun = begin_all(flights, self._carrier_id)
+        with self._unwritten_where_it_fails(begun):
+            if self._stops_down:
+                await self._means.outbox.begin(begun)
+            else:
+                messages = [flight.claimed.message for flight in flights]
+                stopped, _ = await together(self._stopped(messages), self._means.outbox.begin(begun))
+            return await self._keep_back(flights, stopped)
 
     async def _keep_back(self, flights: Sequence[Flight], stopped: set[UUID] | None) -> list[Flight]:
         """Those that may go, of flights whose attempts are begun. stopped: as `_stopped` says."""
@@ -296,21 +305,23 @@ class Lane:
             self._log.warning("dispatch waits for the expiring state", messages=len(messages), error=str(error))
             return None
 
-    async def _begin(self, flights: Sequence[Flight]) -> None:
-        """Commit the attempts: from here on a crash leaves them unconfirmed, never unknown."""
-        await self._means.outbox.begin(
-            [
-                NewAttempt(
-                    submission.attempt_id,
-                    submission.message_id,
-                    submission.segment_index,
-                    submission.segment_total,
-                    self._carrier_id,
-                )
-                for flight in flights
-                for submission in flight.submissions
-            ]
-        )
+    @contextlib.contextmanager
+    def _unwritten_where_it_fails(self, begun: Iterable[NewAttempt]) -> Iterator[None]:
+        """What is begun here may be committed though nobody says so; nothing of it is written to the carrier."""
+        try:
+            yield
+        except Unavailable:
+            self._unwritten += [unwritten(attempt) for attempt in begun]
+            raise
+
+    async def _prove_unwritten(self) -> None:
+        """Record what was begun and never written: who claims it next need not wait for proof of it."""
+        known, self._unwritten = self._unwritten, []
+        try:
+            await self._means.outbox.record(known)
+        except Unavailable:
+            self._unwritten += known
+            raise
 
     async def _launch(self, flights: Sequence[Flight]) -> None:
         """Hand the window over, and let the answers come when they come."""

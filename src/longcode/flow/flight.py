@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
 from longcode.carriers.port import Driver, Outcome, Submission
 from longcode.domain.clock import MintId
-from longcode.domain.message import Status
+from longcode.domain.message import Message, Status
 from longcode.encoding.segments import Encoding
 from longcode.errors import LongcodeError
 from longcode.flow.conclusion import cut_attempts, unproven, until_known, unwritten
+from longcode.flow.jobs import Fresh
 from longcode.store.outbox import Claimed, Conclusion, NewAttempt
 
 
@@ -78,21 +79,41 @@ def cut(claimed: Sequence[Claimed], driver: Driver, mint_id: MintId) -> tuple[li
     return done, flights
 
 
+def begin_all(flights: Sequence[Flight], carrier_id: int) -> list[NewAttempt]:
+    """The attempts that go on record before these flights begin."""
+    return [
+        NewAttempt(one.attempt_id, one.message_id, one.segment_index, one.segment_total, carrier_id)
+        for flight in flights
+        for one in flight.submissions
+    ]
+
+
 def take_off(
-    claimed: Sequence[Claimed], begun: Mapping[UUID, NewAttempt], driver: Driver, mint_id: MintId
+    claimed: Sequence[Claimed],
+    begun: Mapping[UUID, NewAttempt],
+    offered: Collection[Fresh],
+    driver: Driver,
+    mint_id: MintId,
 ) -> tuple[list[Conclusion], list[Flight]]:
-    """As `cut`, of messages whose one attempt is begun; one that this carrier takes in parts keeps its place."""
+    """As `cut`, of messages whose one attempt is begun; one that this carrier takes in parts keeps its place.
+
+    So does one that is not as it was offered: STOP was asked for whom the offer named.
+    """
     done, cut_anew = cut(claimed, driver, mint_id)
     back = [replace(conclusion, outcomes=(unwritten(begun[conclusion.message_id]),)) for conclusion in done]
     flights = []
     for flight in cut_anew:
         attempt = begun[flight.claimed.message.id]
-        if len(flight.submissions) == 1:
+        if len(flight.submissions) == 1 and _as_offered(flight.claimed.message) in offered:
             flights.append(Flight(flight.claimed, (replace(flight.submissions[0], attempt_id=attempt.id),)))
         else:
             place = put_back(flight.claimed, timedelta(), paced=True)
             back.append(replace(place, outcomes=(unwritten(attempt),)))
     return back, flights
+
+
+def _as_offered(message: Message) -> Fresh:
+    return Fresh(message.id, message.account_id, message.sender, message.recipient)
 
 
 def put_back(claimed: Claimed, pause: timedelta, *, paced: bool = False) -> Conclusion:

@@ -242,6 +242,11 @@ class OutboxStore:
             )
         )
 
+    async def record(self, outcomes: Sequence[NewOutcome]) -> None:
+        """Append outcomes that move nothing. Harmless when repeated."""
+        async with self._database.write() as connection:
+            await add_outcomes(connection, outcomes, self._clock())
+
     async def release_leases(self) -> int:
         """Take back every lease: for the start of a process that is alone with its database."""
         table = schema.outbox
