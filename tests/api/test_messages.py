@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -153,6 +154,58 @@ async def test_an_entry_of_a_batch_fails_alone(mine: Client) -> None:
     other = await mine.post("/messages/batch", {"messages": [HELLO]}, headers=headers)
     assert other.json["results"][0]["problem"]["code"] == "key_reused"
     assert len((await mine.get("/messages")).json["items"]) == 2
+
+
+@pytest.mark.parametrize("key", [{}, {"Idempotency-Key": "surrogate"}], ids=["without a key", "under a key"])
+async def test_an_entry_that_no_store_can_hold_fails_alone(mine: Client, key: dict[str, str]) -> None:
+    bad = json.dumps({**HELLO, "text": "\ud800"})
+    for _ in range(2):
+        body = b'{"messages": [%s, %s]}' % (json.dumps(HELLO).encode(), bad.encode())
+        reply = await mine.post("/messages/batch", body=body, headers=key)
+        assert (reply.status, reply.json["accepted"], reply.json["failed"]) == (200, 1, 1)
+        assert reply.json["results"][1]["problem"]["errors"][0]["pointer"] == "/text"
+    assert len((await mine.get("/messages")).json["items"]) == (1 if key else 2)
+
+
+REFUSING = (
+    "ALTER TABLE message ADD CONSTRAINT refusing CHECK (text <> 'unstorable') NOT VALID",
+    "CREATE TRIGGER refusing BEFORE INSERT ON message WHEN NEW.text = 'unstorable' BEGIN SELECT RAISE(ABORT, ''); END",
+)
+WILLING = ("ALTER TABLE message DROP CONSTRAINT refusing", "DROP TRIGGER refusing")
+
+
+async def test_a_fault_of_ours_fails_one_entry_alone(mine: Client) -> None:
+    database = mine.api.database
+
+    async def change(ways: tuple[str, str]) -> None:
+        async with database.write() as connection:
+            await connection.exec_driver_sql(ways[database.is_sqlite])
+
+    await change(REFUSING)
+    try:
+        reply = await mine.post("/messages/batch", {"messages": [HELLO, {**HELLO, "text": "unstorable"}, HELLO]})
+    finally:
+        await change(WILLING)
+    codes = [result["problem"] and result["problem"]["code"] for result in reply.json["results"]]
+    assert codes == [None, "fault", None]
+
+
+EDGES = ("0001-01-01T00:00:00Z", "1969-12-31T23:59:59Z", "9999-12-31T23:59:59.999999Z")
+
+
+@pytest.mark.parametrize("moment", EDGES)
+async def test_times_at_the_edges_of_calendars_are_times(mine: Client, moment: str) -> None:
+    sent = await mine.send(send_at=moment)
+    assert sent["status"] == ("scheduled" if moment > "2" else "accepted")
+    for name in ("since", "until"):
+        shown = (await mine.get(f"/messages?{name}={moment}")).json["items"]
+        assert bool(shown) is ((name == "since") == (moment < "2"))
+    hook = (await mine.post("/webhooks", {"url": "https://a.example/"})).json["id"]
+    for since, until in ((EDGES[0], moment), (moment, EDGES[-1])):
+        replayed = await mine.post(f"/webhooks/{hook}/replay", {"since": since, "until": until})
+        assert replayed.status == (200 if since < until else 422)
+    day = moment[:10]
+    assert (await mine.get(f"/usage?since={day}&until={day}")).json["items"][0]["sent_messages"] == 0
 
 
 @pytest.mark.parametrize("entries", [[], [HELLO] * 1001])

@@ -116,6 +116,7 @@ async def test_a_faulty_file_changes_nothing(mine: Client, file: bytes, details:
     assert reply.status == 422
     if details is not None:
         assert [fault["detail"] for fault in reply.json["errors"]] == details
+        assert reply.json["detail"] == "; ".join(details)
     assert (await mine.get("/numbers")).json["items"] == []
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from datetime import timedelta
 from typing import Annotated, Final
@@ -92,4 +93,8 @@ def said(draft: Draft) -> dict[str, object]:
 
 def fingerprint(value: object) -> bytes:
     """What a repeat has in common with the first: the same values, wherever they stood."""
-    return hashlib.sha256(msgspec.json.encode(value, order="deterministic")).digest()
+    try:
+        told = msgspec.json.encode(value, order="deterministic")
+    except UnicodeEncodeError:  # a lone surrogate, which only json's escapes can tell
+        told = json.dumps(value, sort_keys=True).encode("ascii")
+    return hashlib.sha256(told).digest()

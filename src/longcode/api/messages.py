@@ -9,6 +9,7 @@ from uuid import UUID
 from fastapi import FastAPI, Query, Request, Response
 from pydantic import BaseModel, Field, ValidationError, WithJsonSchema
 
+from longcode import log
 from longcode.api import problems
 from longcode.api.caller import Admitted
 from longcode.api.cursors import Page, PageQuery, decode, encode, link_next
@@ -26,11 +27,14 @@ from longcode.encoding import segments
 from longcode.errors import LongcodeError, NotFound
 from longcode.flow.routing import Parcel
 from longcode.store.message_lists import Place, Wanted
+from longcode.wire.errors import Fault
 
 MOST_IN_BATCH: Final = 1000
 BATCH_BYTES: Final = 8 * 1024 * 1024
 TOGETHER: Final = 256
 NO_MESSAGE: Final = UUID(int=0)
+
+_logger = log.get("http")
 
 PROBLEM: Final = {"anyOf": [{"$ref": "#/components/schemas/Problem"}, {"type": "null"}]}
 SENDING: Final = (
@@ -143,7 +147,7 @@ def add_messages(app: FastAPI, desk: Desk) -> None:
         name = idempotency_key(key)
         results: list[BatchResult] = []
         with desk.outbound.alone(caller.account, name):
-            whole = fingerprint(batch.messages)
+            whole = b"" if name is None else fingerprint(batch.messages)
             for start in range(0, len(batch.messages), TOGETHER):
                 part = batch.messages[start : start + TOGETHER]
                 results += await asyncio.gather(
@@ -160,6 +164,10 @@ def add_messages(app: FastAPI, desk: Desk) -> None:
             entered = await desk.outbound.enter(caller.account, _draft(entry), key, whole)
         except LongcodeError as error:
             return BatchResult(index=index, message=None, replayed=False, problem=problems.document(error))
+        except Exception:
+            # Its neighbours are stored: whoever is told of them sends none of them again.
+            _logger.exception("an entry of a batch failed", index=index)
+            return BatchResult(index=index, message=None, replayed=False, problem=problems.document(Fault()))
         shown = public_message(entered.message)
         return BatchResult(index=index, message=shown, replayed=entered.replayed, problem=None)
 

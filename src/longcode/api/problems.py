@@ -92,7 +92,7 @@ class InvalidRequest(LongcodeError):
     code = "invalid_request"
 
     def __init__(self, faults: tuple[FieldFault, ...]) -> None:
-        super().__init__("; ".join(f"{fault.pointer or fault.field}: {fault.detail}" for fault in faults))
+        super().__init__("; ".join(map(_sentence, faults)))
         self.faults = faults
 
 
@@ -207,6 +207,12 @@ def _told(error: LongcodeError) -> LongcodeError:
     if isinstance(error, FieldError):
         return invalid(error.reason or f"{error.field} is {error.problem}", pointer=f"/{error.field}")
     return error if error.code in CATALOGUE else Fault()
+
+
+def _sentence(fault: FieldFault) -> str:
+    """A fault of the whole body names no place."""
+    where = fault.pointer or fault.field
+    return f"{where}: {fault.detail}" if where else fault.detail
 
 
 def _shown(fault: FieldFault) -> dict[str, str]:

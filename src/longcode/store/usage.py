@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any, Final
+from uuid import UUID
 
 from sqlalchemy import Select, Uuid, func, literal, select, tuple_
 
@@ -18,6 +19,8 @@ from longcode.store.uuids import first_id
 
 _message: Final = schema.message.c
 _usage: Final = schema.account_usage.c
+# As UUIDv7 count: their milliseconds stand above 80 other bits.
+_DAY: Final = 86_400_000 << 80
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,12 +72,10 @@ def day_query(account_id: int, day: date) -> Select[Any]:
 
     Not `= 'sms'`: that would let the indexes of conversations in, which are in another order.
     """
-    begin = datetime.combine(day, datetime.min.time(), UTC)
+    begin = first_id(datetime.combine(day, datetime.min.time(), UTC))
+    end = UUID(int=begin.int + _DAY)  # calendars have no day after their last
     place = tuple_(_message.account_id, _message.id)
-    first, last = (
-        tuple_(literal(account_id, _message.account_id.type), literal(first_id(moment), Uuid))
-        for moment in (begin, begin + timedelta(days=1))
-    )
+    first, last = (tuple_(literal(account_id, _message.account_id.type), literal(id_, Uuid)) for id_ in (begin, end))
     return (
         select(
             _message.direction,
