@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator
 from datetime import timedelta
 
@@ -128,3 +129,14 @@ async def test_what_a_message_named_is_forgotten_once_nothing_can_follow(hooks: 
     await hooks.store.purge(later)
     assert {row.message_id for row in await hooks.desk.world.rows("message_webhook")} == {waiting, moved}
     assert old not in {waiting, moved}
+
+
+@pytest.mark.parametrize("per_message", [False, True], ids=["of everything", "of messages that name them"])
+async def test_of_many_at_once_no_more_are_made_than_there_may_be(hooks: Hooks, per_message: bool) -> None:
+    async def add(number: int) -> int:
+        return (await hooks.add(f"https://hooks.example/{number}", per_message=per_message))[0]
+
+    for number in range(MOST_ENDPOINTS - 2):
+        await add(number)
+    made = await asyncio.gather(*(add(MOST_ENDPOINTS + number) for number in range(8)), return_exceptions=True)
+    assert Counter(map(type, made)) == {int: 2, Refused: 6}

@@ -117,6 +117,7 @@ class WebhookStore:
             .where(table.c.account_id == account_id, table.c.per_message == per_message)
         )
         async with self._database.write() as connection:
+            await bump_version(connection)  # first: who else adds one waits, and counts this one too
             if per_message and await _named(connection, account_id, url) is not None:
                 raise Duplicate(f"there is an endpoint for messages that name {url}")
             if (await connection.execute(mine)).scalar_one() >= MOST_ENDPOINTS:
@@ -138,7 +139,6 @@ class WebhookStore:
             await listen(connection, account_id)
             if not per_message:
                 await _subscribe(connection, account_id, endpoint_id, types)
-            await bump_version(connection)
             return endpoint_id
 
     async def get(self, endpoint_id: int, *, account_id: int | None = None) -> Endpoint:
