@@ -88,7 +88,16 @@ def allowed(request: Request) -> tuple[str, ...]:
 
 
 def _without_body(send: Send) -> Send:
+    """Ends an answer where its body would begin, however long that goes on."""
+    ended = False
+
     async def bare(message: Any) -> None:
-        await send({**message, "body": b""} if message["type"] == "http.response.body" else message)
+        nonlocal ended
+        if ended:
+            return
+        if message["type"] == "http.response.body":
+            ended = True
+            message = {**message, "body": b"", "more_body": False}
+        await send(message)
 
     return bare
