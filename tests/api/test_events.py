@@ -4,14 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from fastapi import Request
 
-from longcode.api.events import follow
+from longcode.api.caller import Gate
+from longcode.api.events import Reader, follow
+from longcode.api.limits import CallLimits
+from longcode.api.problems import RateLimited
+from longcode.api.routing import call_of
+from longcode.api.streams import OpenStreams
+from longcode.errors import StorageDown
+from longcode.flow.identity import OPERATOR_PREFIX, hash_key, new_key
+from longcode.store import event_stream
+from longcode.store.commit_order import Place
 from longcode.store.event_stream import EventStream
+from longcode.wire.identity import Identity
 from tests.api.described import Client, client
 from tests.app import Api
 from tests.wire.asgi import connected, request, served
@@ -77,15 +89,80 @@ async def test_a_last_event_id_that_is_none_is_refused(mine: Client) -> None:
     assert (reply.status, reply.json["errors"][0]["field"]) == (422, "Last-Event-ID")
 
 
+async def test_head_is_answered_and_the_connection_goes_on(mine: Client) -> None:
+    credentials = f"Authorization: {mine.caller.credentials['Authorization']}"
+    async with served(mine.api.app) as port, connected(port) as connection:
+        for method, target in (("HEAD", "/v1/events"), ("GET", "/v1/pools")):
+            await connection.send(request(method, target, b"", credentials))
+        status, headers = await connection.head()
+        assert (status, headers["content-type"].partition(";")[0]) == (200, "text/event-stream")
+        assert (await asyncio.wait_for(connection.answer(), 10)).status == 200
+
+
+def test_an_account_leaves_streams_to_others() -> None:
+    streams = OpenStreams(most=3, most_of_account=2)
+    leave, _ = streams.enter(1), streams.enter(1)
+    with pytest.raises(RateLimited, match="an account"):
+        streams.enter(1)
+    streams.enter(2)
+    with pytest.raises(RateLimited, match="this process"):
+        streams.enter(3)
+    leave()
+    streams.enter(3)
+
+
+class Away(EventStream):
+    """The real one, whose database is away for a moment."""
+
+    reads = 0
+
+    async def page(self, account_id: int, *, after: Place, count: int) -> list[event_stream.Told]:
+        self.reads += 1
+        if self.reads == 1:
+            raise StorageDown("the database did not answer")
+        return await super().page(account_id, after=after, count=count)
+
+
+def reader(mine: Client, *, knows: Sequence[bool] = ()) -> Reader:
+    answers = iter(knows)
+
+    async def may_read() -> bool:
+        return next(answers, True)
+
+    return Reader(account_id=mine.account_id, may_read=may_read, reads=asyncio.Semaphore(1), stopping=asyncio.Event())
+
+
+async def test_a_stream_outlives_a_database_that_is_away(mine: Client) -> None:
+    events = Away(mine.api.database)
+    found = follow(events, reader(mine), await events.begin(mine.account_id))
+    assert (await anext(found)).startswith(b"retry")
+    await mine.post("/optouts", {"recipient": "12025550199"})
+    assert b"optout.created" in await asyncio.wait_for(anext(found), 10)
+    assert events.reads > 1
+    await found.aclose()
+
+
+async def test_a_stream_ends_with_the_credentials_of_its_reader(mine: Client) -> None:
+    events = EventStream(mine.api.database)
+    found = follow(events, reader(mine, knows=[True, False]), await events.begin(mine.account_id), ask_seconds=0.0)
+    assert [part async for part in found] == [b"retry: 1000\n\n"]
+
+
+async def test_who_was_let_in_is_known_until_his_key_is_revoked(mine: Client) -> None:
+    accounts, key = mine.api.product.accounts, new_key(OPERATOR_PREFIX)
+    gate = Gate(Identity(mine.api.product.verifier, anonymous=None, implicit=False), CallLimits(0, now=time.monotonic))
+    kept = await accounts.add_operator_key(hash_key(key), key[:8])
+    scope = {"type": "http", "method": "GET", "path": "/", "query_string": b"", "scheme": "http", "client": None}
+    call = call_of(Request({**scope, "headers": [(b"authorization", f"Bearer {key}".encode("ascii"))]}), 0)
+    assert await gate.still_knows(call)
+    await accounts.revoke_operator_key(kept.id)
+    assert not await gate.still_knows(call)
+
+
 async def test_a_stream_ends_when_the_server_stops(mine: Client) -> None:
     events = EventStream(mine.api.database)
-    stopping = asyncio.Event()
-    open_streams: set[object] = set()
-    found: AsyncIterator[bytes] = follow(
-        events, mine.account_id, await events.begin(mine.account_id), stopping, open_streams
-    )
+    who = reader(mine)
+    found = follow(events, who, await events.begin(mine.account_id))
     assert (await anext(found)).startswith(b"retry")
-    assert len(open_streams) == 1
-    stopping.set()
+    who.stopping.set()
     assert [part async for part in found] == []
-    assert open_streams == set()

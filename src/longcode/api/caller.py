@@ -12,7 +12,7 @@ from longcode.api.limits import CallLimits, Standing, refuse_over_limit
 from longcode.api.problems import AccountNeeded, OperatorOnly, ScopeMissing
 from longcode.domain.account import Account, Operator
 from longcode.domain.scopes import OPERATOR
-from longcode.errors import NotAuthenticated, NotFound
+from longcode.errors import NotAuthenticated, NotFound, StorageDown
 from longcode.wire.call import Call
 from longcode.wire.identity import Identity
 
@@ -64,6 +64,16 @@ class Gate:
         if (who.scopes is not None and scope not in who.scopes) or (who.anonymous and scope in NOT_ANONYMOUS):
             raise ScopeMissing(f"this needs an API key with the scope {scope}")
         return Caller(who, None)
+
+    async def still_knows(self, call: Call) -> bool:
+        """Whether the credentials of a call that was let in still count; also while that cannot be asked."""
+        try:
+            await self._identity.of_native(call)
+        except NotAuthenticated:
+            return False
+        except StorageDown:
+            return True
+        return True
 
     async def _named(self, call: Call) -> Account | None:
         name = call.header(ACCOUNT_HEADER)
