@@ -71,18 +71,16 @@ def postgres_databases(postgres_server: PostgresServer, sync_runner: asyncio.Run
     return Databases(postgres_server, TEMPLATE_DATABASE)
 
 
-@pytest.fixture(scope="session")
-def untouched() -> bool:
-    """Whether PostgreSQL's databases must be new: overridden where tests look at plans."""
-    return False
-
-
 @pytest.fixture
 def postgres_url(
-    postgres_server: PostgresServer, postgres_databases: Databases, sync_runner: asyncio.Runner, untouched: bool
+    request: pytest.FixtureRequest,
+    postgres_server: PostgresServer,
+    postgres_databases: Databases,
+    sync_runner: asyncio.Runner,
 ) -> Iterator[str]:
     """`postgresql://…`: a database with what the template holds."""
     _revive(postgres_server)
+    untouched = request.node.get_closest_marker("untouched") is not None
     name = sync_runner.run(postgres_databases.take(untouched=untouched))
     yield postgres_server.url(name)
     if postgres_server.running:

@@ -34,12 +34,6 @@ async def database(database_url: str) -> AsyncIterator[Database]:
         yield database
 
 
-@pytest.fixture(scope="module")
-def untouched() -> bool:
-    """Plans are looked at here."""
-    return True
-
-
 async def test_processes_that_settle_the_same_senders_in_other_orders_count_right(postgres_url: str) -> None:
     clock = HandClock()
     pairs = [Pair(1, f"1202555{n:04}", "12025550190") for n in range(100, 112)]
@@ -154,6 +148,7 @@ async def test_a_killed_postgresql_is_down_and_works_again_when_it_is_back() -> 
             assert await expiring.stopped([A_TO_B]) == {A_TO_B}
 
 
+@pytest.mark.untouched
 async def test_look_ups_reach_the_tables_by_their_keys(postgres_url: str) -> None:
     async with open_tables(postgres_url) as database, database.read() as connection:
         # As if the tables were large: of two plans that need no scan, the planner is left its choice.

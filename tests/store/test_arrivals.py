@@ -217,6 +217,7 @@ async def test_finishing_again_changes_nothing(database: Database, store: Arriva
         assert (await connection.execute(select(schema.inbound_set.c.delivered_at))).scalar_one() == NOW
 
 
+@pytest.mark.untouched
 async def test_no_statement_reads_a_whole_table(database: Database, store: ArrivalStore, clock: Clock) -> None:
     await fill(database, store, clock)
     ran: list[tuple[str, Any]] = []

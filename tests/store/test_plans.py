@@ -11,6 +11,8 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+import pytest
+
 from longcode.carriers.port import CarrierReceipt, ReceiptStatus
 from longcode.domain.clock import mint_id, utc_now
 from longcode.domain.message import Direction, Medium, Message, Status
@@ -185,6 +187,7 @@ def scanned(plan: str) -> list[str]:
     return [name for name in BIG if re.search(rf"Seq Scan on {name}\b", plan)]
 
 
+@pytest.mark.untouched
 async def test_hot_statements_scan_no_empty_table(postgres_url: str) -> None:
     database = Database(postgres_url)
     async with database.driver() as driver:

@@ -71,6 +71,7 @@ async def test_an_account_with_little_to_send_is_in_the_first_claim(campaign: Qu
     assert claimed == {CAMPAIGN: WINDOW // 2, SMALL: 10}
 
 
+@pytest.mark.untouched
 async def test_a_claim_reads_no_more_of_a_long_queue_than_it_takes(postgres_url: str) -> None:
     database = Database(postgres_url)
     async with database.write() as connection:
