@@ -52,7 +52,7 @@ BY_KEY: Final = {
     "MailboxStore": "register",
     "NumberStore": "get add replace change delete assign release",
     "OptOutStore": "add add_many",
-    "OutboxStore": "claim_fresh",
+    "OutboxStore": "claim_fresh record",
     "PoolStore": "remove add drop owns",
     "ReceiptStore": "settle",
     "SimulatorLedger": "take forget",
