@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 from sqlalchemy import insert
 
+from longcode.api.cursors import encode_place
 from longcode.domain.clock import mint_id, utc_now
 from longcode.domain.events import EventType
 from longcode.store import schema
 from longcode.store.boxes import BoxStore
-from longcode.store.commit_order import START, box_xact
+from longcode.store.commit_order import HIGHEST_ID, START, Place, box_xact
 from longcode.store.database import Database, to_micros
 from longcode.store.event_stream import EventStream
 from longcode.store.events import News, tell
@@ -58,6 +59,19 @@ async def test_reading_marks_nothing_and_an_ack_only_moves_forward(mine: Client)
     assert texts(await read(mine)) == "3"
     assert texts(await read(mine, "?all=true&limit=2")) == "12"
     assert texts(await read(mine, f"?cursor={first['cursor']}")) == "23"
+
+
+async def test_nobody_acknowledges_what_is_still_to_come(mine: Client) -> None:
+    await write(mine, "1")
+    assert texts(await read(mine)) == "1"
+    beyond = encode_place("mailbox", Place(2**63 - 1, HIGHEST_ID))
+    assert (await mine.post("/mailboxes/anna/ack", {"cursor": beyond})).status == 200
+    assert await read(mine) == []
+    await write(mine, "2")
+    await write(mine, "3")
+    second, third = await read(mine)
+    assert texts([second, third]) == "23"
+    assert (await mine.post("/mailboxes/anna/ack", {"cursor": third["cursor"]})).json == {"cursor": third["cursor"]}
 
 
 async def test_messages_are_deleted_one_by_one_and_many_at_once(mine: Client) -> None:

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import BigInteger, Select, Uuid, delete, exists, literal, select, tuple_
+from sqlalchemy import BigInteger, Select, Uuid, delete, exists, func, literal, select, tuple_
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -17,8 +18,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from longcode.domain.clock import Clock
 from longcode.domain.message import Medium, Message
 from longcode.store import schema
-from longcode.store.commit_order import START, Place, behind, settled
-from longcode.store.database import Database
+from longcode.store.commit_order import HIGHEST_ID, START, Place, behind, horizon, settled
+from longcode.store.database import Database, to_micros
 from longcode.store.messages import read_many
 
 _box: Final = schema.mailbox.c
@@ -73,13 +74,18 @@ class BoxStore:
         return START if row is None else Place(row.xact, row.message_id)
 
     async def ack(self, account_id: int, name: str, place: Place) -> Place:
-        """Acknowledge a box up to a place; how far it is acknowledged now: never less than before."""
+        """Acknowledge a box up to a place; how far it is acknowledged now: never less than before.
+
+        A place beyond the end of the box means its end: nobody acknowledges what is still to come.
+        """
         insert_ = sqlite_insert if self._database.is_sqlite else postgresql_insert
-        values = {"xact": place.xact, "message_id": place.id, "acked_at": self._clock()}
-        new = insert_(schema.mailbox_ack).values(account_id=account_id, recipient=name, **values)
+        now = self._clock()
         before = tuple_(_ack.xact, _ack.message_id)
-        here = tuple_(literal(place.xact, BigInteger), literal(place.id, Uuid))
         async with self._database.write() as connection:
+            place = min(place, await _end(connection, account_id, name, now))
+            values = {"xact": place.xact, "message_id": place.id, "acked_at": now}
+            new = insert_(schema.mailbox_ack).values(account_id=account_id, recipient=name, **values)
+            here = tuple_(literal(place.xact, BigInteger), literal(place.id, Uuid))
             await connection.execute(
                 new.on_conflict_do_update(
                     index_elements=[_ack.account_id, _ack.recipient], set_=values, where=before < here
@@ -104,6 +110,14 @@ class BoxStore:
                 mail = message.medium == Medium.MAILBOX.value
                 await connection.execute(delete(schema.message).where(message.id.in_(gone), mail))
         return len(gone)
+
+
+async def _end(connection: AsyncConnection, account_id: int, name: str, now: datetime) -> Place:
+    """A place behind all that a reader of a box may have seen, and before all that is still to come."""
+    if connection.dialect.name != "sqlite":
+        return Place((await connection.execute(select(horizon()))).scalar_one() - 1, HIGHEST_ID)
+    newest = select(func.max(_box.xact)).where(_box.account_id == account_id, _box.recipient == name)
+    return Place(max(await connection.scalar(newest) or 0, to_micros(now)), HIGHEST_ID)
 
 
 def box_query(connection: AsyncConnection, account_id: int, name: str, after: Place, count: int) -> Select[Any]:

@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from longcode.store import schema
 
 LOWEST_ID: Final = UUID(int=0)
+HIGHEST_ID: Final = UUID(int=2**128 - 1)
 
 
 @dataclass(frozen=True, slots=True, order=True)
