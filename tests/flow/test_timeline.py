@@ -13,6 +13,7 @@ from longcode.carriers.smpp_submit import REJECTED, TEMPORARY, THROTTLED
 from longcode.domain.causes import FAILURES, why_failed, why_undelivered
 from longcode.domain.message import Direction, Medium, Message, Status, is_final
 from longcode.flow.outlook import KnownCarrier, Names
+from longcode.flow.story import Numbered
 from longcode.flow.timeline import carrier_of, tell
 from longcode.store.timeline import Ended, History, Queued, Reported, Tried
 
@@ -412,6 +413,22 @@ def test_a_carrier_that_is_gone_is_told_by_its_number() -> None:
     history = TimelineCase("", Status.QUEUED, [], queued=queued(carrier_id=9)).history()
     assert "carrier 9 (removed)" in tell(history, NAMES, at(1))[1].detail
     assert carrier_of(history) == 9
+
+
+@pytest.mark.parametrize(
+    ("outcome", "told"),
+    [
+        (ended(1, "deferred", 2, code="not_connected", reason="refused: 10.0.0.1:2775"), False),
+        (ended(1, "unconfirmed", 31, reason="10.0.0.1 did not answer"), False),
+        (ended(1, "rejected", 2, code="30034", reason="sender 10.0.0.1 is not registered"), True),
+    ],
+)
+def test_an_account_is_told_what_a_carrier_says_and_not_where_it_is(outcome: Ended, told: bool) -> None:
+    history = TimelineCase("", Status.QUEUED, [], attempts=(tried(1, 1),), outcomes=(outcome,)).history()
+    carriers = {7: KnownCarrier("north")}
+    for names, expected in ((Names(carriers), True), (Numbered(carriers), told)):
+        details = " ".join(event.detail for event in tell(history, names, at(60)))
+        assert ("10.0.0.1" in details) is expected
 
 
 def test_a_message_at_the_simulator_says_why_it_may_not_be_where_the_routes_lead() -> None:

@@ -10,7 +10,7 @@ from longcode.carriers.port import ReceiptStatus
 from longcode.domain.message import Status, is_final
 from longcode.domain.timestamps import format_milli
 from longcode.flow.conclusion import GRACE
-from longcode.store.timeline import History, Queued
+from longcode.store.timeline import Ended, History, Queued
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +33,10 @@ class Names:
         """A carrier as a sentence names it."""
         found = self._carriers.get(carrier_id)
         return f"carrier {found.name}" if found else f"carrier {carrier_id} (removed)"
+
+    def reason(self, outcome: Ended) -> str:
+        """What a carrier, or our connection to it, said beside a code."""
+        return outcome.reason or ""
 
     def is_paused(self, carrier_id: int) -> bool:
         """Whether the operator paused it."""

@@ -12,7 +12,7 @@ from longcode.flow.catalog import Catalog, CatalogCache
 from longcode.flow.outlook import KnownCarrier, Names
 from longcode.flow.routing import Parcel
 from longcode.flow.timeline import DIALECTS, Event, carrier_of, tell
-from longcode.store.timeline import History, TimelineStore
+from longcode.store.timeline import Ended, History, TimelineStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +30,10 @@ class Numbered(Names):
     def of(self, carrier_id: int) -> str:
         """A carrier as a sentence names it."""
         return f"carrier {carrier_id}"
+
+    def reason(self, outcome: Ended) -> str:
+        """Only what a carrier said of the message itself: what is wrong with a connection names its other end."""
+        return super().reason(outcome) if outcome.kind in ("accepted", "rejected") else ""
 
 
 class Stories:

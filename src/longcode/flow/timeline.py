@@ -165,7 +165,8 @@ def _by_round(attempts: Iterable[Tried]) -> list[list[Tried]]:
 def _answered(outcome: Ended, history: History, names: Names) -> Event:
     which = _segment(outcome.segment_index, outcome.segment_total)
     carrier = names.of(outcome.carrier_id)
-    reason = f" ({outcome.reason})" if outcome.reason else ""
+    told = names.reason(outcome)
+    reason = f" ({told})" if told else ""
     code = outcome.code or outcome.kind
     match outcome.kind:
         case "accepted":
