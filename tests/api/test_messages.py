@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.api.described import HELLO, Client, client
+from tests.api.test_resources import number_of, operator_for
 from tests.app import Api
 
 
@@ -232,7 +233,16 @@ async def test_a_scheduled_message_waits_and_is_taken_back(mine: Client) -> None
     done = await mine.post(f"/messages/{sent['id']}/cancel")
     assert (done.status, done.json["status"]) == (200, "canceled")
     again = await mine.post(f"/messages/{sent['id']}/cancel")
-    assert (again.status, again.json["code"]) == (409, "too_late")
+    assert (again.status, again.json) == (200, done.json)
+
+
+async def test_what_is_at_its_end_is_not_taken_back(mine: Client) -> None:
+    value = number_of(mine)
+    await (await operator_for(mine)).post("/numbers/assign", {"value": value})
+    sent = await mine.send(recipient=value)
+    assert sent["status"] == "delivered"
+    late = await mine.post(f"/messages/{sent['id']}/cancel")
+    assert (late.status, late.json["code"]) == (409, "too_late")
 
 
 async def test_what_is_still_to_be_sent_is_not_forgotten(mine: Client) -> None:

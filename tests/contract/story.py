@@ -75,7 +75,6 @@ MESSAGES = (
     Step("v1RedactMessage", at={"id": "$message"}),
     Step("v1DeleteMessage", at={"id": "$message"}),
     Step("v1CancelMessage", at={"id": "$message"}),
-    Step("v1CancelMessage", at={"id": "$message"}),
     Step("v1RedactMessage", at={"id": "$message"}),
     Step("v1DeleteMessage", at={"id": "$message"}),
     Step("v1SendMessage", HELLO, key="mine"),
@@ -93,6 +92,7 @@ MAILBOXES = (
     Step("v1Acknowledge", {"cursor": "$cursor"}, at={"name": "anna"}),
     Step("v1DeleteFromMailbox", at={"name": "anna", "cursor": "$cursor"}),
     Step("v1DeleteManyFromMailbox", {"cursors": ["$cursor"]}, at={"name": "anna"}),
+    Step("v1CancelMessage", at={"id": "$letter"}),
     Step("v1DeleteMessage", at={"id": "$letter"}),
     Step("v1SendToMailbox", {"sender": "bert", "text": "Hi"}, at={"name": "anna"}, key="ours"),
 )

@@ -209,11 +209,16 @@ def add_messages(app: FastAPI, desk: Desk) -> None:
 
     @routes.post("/messages/{id}/cancel", "cancelMessage", errors=("not_found", "too_late"))
     async def cancel_message(id: UuidInPath, caller: Admitted) -> PublicMessage:
-        """Take a message back that no carrier was given yet."""
+        """Take a message back that no carrier was given yet.
+
+        One that is canceled already stays so.
+        """
         message = await find(caller, uuid_of(id))
-        if not await desk.cancel.cancel(message.id):
+        taken_back = await desk.cancel.cancel(message.id)
+        message = await find(caller, message.id)
+        if not taken_back and message.status is not Status.CANCELED:
             raise TooLate(f"the message is {message.status}; a carrier may have it, or it is at its end")
-        return public_message(await find(caller, message.id))
+        return public_message(message)
 
     @routes.post("/messages/{id}/redact", "redactMessage", errors=("not_found", "too_late"))
     async def redact(id: UuidInPath, caller: Admitted) -> PublicMessage:
