@@ -90,9 +90,9 @@ async def test_numbers_come_and_go_as_csv(mine: Client, operator: Client) -> Non
     first, second = number_of(mine, 1), number_of(mine, 2)
     file = f"value,monthly_price\n{first},0.25\n{second},\n".encode()
     brought = await mine.call("POST", "/numbers/import", body=file)
-    assert (brought.status, brought.json) == (200, {"added": 2, "unchanged": 0})
-    assert (await mine.call("POST", "/numbers/import", body=file)).json == {"added": 0, "unchanged": 2}
-    assert (await operator.call("POST", "/numbers/import", body=file)).json == {"added": 2, "unchanged": 0}
+    assert (brought.status, brought.json) == (200, {"added": 2, "unchanged": 0, "conflicts": []})
+    assert (await mine.call("POST", "/numbers/import", body=file)).json["unchanged"] == 2
+    assert (await operator.call("POST", "/numbers/import", body=file)).json["added"] == 2
     written = await mine.get("/numbers.csv")
     assert written.body.decode().splitlines() == [
         "value,monthly_price,setup_price,currency,assigned",
@@ -100,6 +100,18 @@ async def test_numbers_come_and_go_as_csv(mine: Client, operator: Client) -> Non
         f"{second},0.00,0.00,U$,1",
     ]
     assert (await mine.call("POST", "/numbers/import", body=written.body)).json["added"] == 0
+
+
+async def test_numbers_of_another_account_are_told_and_the_rest_is_assigned(mine: Client, operator: Client) -> None:
+    taken, free = number_of(mine, 1), number_of(mine, 2)
+    await operator.post("/numbers/assign", {"value": taken})
+    other = await client(mine.api)
+    file = f"value,monthly_price\n{taken},1.00\n{free},0.25\n".encode()
+    brought = await (await operator_for(other)).call("POST", "/numbers/import", body=file)
+    conflict = f"{taken}: the number is assigned to another account"
+    assert (brought.status, brought.json) == (200, {"added": 1, "unchanged": 0, "conflicts": [conflict]})
+    [number] = (await other.get("/numbers")).json["items"]
+    assert (number["value"], number["monthly_price"], number["assigned"]) == (free, "0.25", True)
 
 
 @pytest.mark.parametrize(

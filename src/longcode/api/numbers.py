@@ -85,6 +85,12 @@ class InventoryNumber(BaseModel):
     assigned: bool
 
 
+class NumbersImported(Imported):
+    """What became of a file. conflicts: numbers that another account has, a sentence each; only for operators."""
+
+    conflicts: list[str]
+
+
 class Inbound(Body):
     """Where messages to a number go besides its conversation.
 
@@ -194,28 +200,31 @@ def _add_files(routes: Routes, desk: Desk) -> None:
         body_limit_bytes=CSV_BYTES,
         openapi_extra=CSV_BODY,
     )
-    async def bring_in(request: Request, caller: Admitted) -> Imported:
+    async def bring_in(request: Request, caller: Admitted) -> NumbersImported:
         """Bring numbers in from CSV.
 
         Columns: `value`, and if you like `monthly_price`, `setup_price` and `currency`. A file with a faulty line
-        changes nothing. Numbers that are there already stay as they are. For an operator they are assigned too.
+        changes nothing. Numbers that are there already stay as they are. For an operator they are assigned too; one
+        that another account has is told, and the rest is assigned.
         """
         drafts = _drafts(rows_of(await request.body(), required=("value",), known=COLUMNS))
-        added = 0
+        if caller.operator is None:
+            added = sum([await _listed(draft, caller.account.id) for draft in drafts])
+            return NumbersImported(added=added, unchanged=len(drafts) - added, conflicts=[])
+        added, conflicts = 0, []
         for draft in drafts:
-            added += await _bring(draft, caller)
-        return Imported(added=added, unchanged=len(drafts) - added)
+            try:
+                added += await desk.numbers.assign(caller.account.id, draft.value, new=draft)
+            except Duplicate as error:
+                conflicts.append(f"{draft.value}: {error}")
+        return NumbersImported(added=added, unchanged=len(drafts) - added - len(conflicts), conflicts=conflicts)
 
-    async def _bring(draft: Draft, caller: Admitted) -> bool:
-        account_id = caller.account.id
+    async def _listed(draft: Draft, account_id: int) -> bool:
         try:
             await desk.numbers.add(account_id, draft)
-            added = True
         except Duplicate:
-            added = False
-        if caller.operator is not None:
-            added = await desk.numbers.assign(account_id, draft.value) or added
-        return added
+            return False
+        return True
 
 
 def _add_inbound(routes: Routes, desk: Desk) -> None:

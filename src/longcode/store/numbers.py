@@ -175,11 +175,11 @@ class NumberStore:
             if assigned:
                 await bump_version(connection)
 
-    async def assign(self, account_id: int, value: str) -> bool:
+    async def assign(self, account_id: int, value: str, *, new: Draft | None = None) -> bool:
         """Let the account own the number, spelled as value; whether that changed anything.
 
         Takes the account's own row where it has one with these digits, and makes one where it has none.
-        value: with 1 to 20 digits, 64 characters at most.
+        new: what that one is like. value: with 1 to 20 digits, 64 characters at most.
         Raises NotFound for an unknown account, Duplicate where another account owns the digits.
         """
         async with self._database.write() as connection:
@@ -189,7 +189,7 @@ class NumberStore:
                 return False
             with _taken_is_duplicate("the number is assigned to another account"):
                 if row is None:
-                    draft = Draft(
+                    draft = new or Draft(
                         value=value,
                         monthly_price=OPERATOR_PRICE,
                         setup_price=OPERATOR_PRICE,
