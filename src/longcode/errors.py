@@ -38,6 +38,23 @@ class LongcodeError(Exception):
     retry: ClassVar[bool] = False
 
 
+class OfField(str):
+    """A sentence about what is wrong, with the field that it is about, for callers who show fields apart.
+
+    field: its name in what the caller wrote.
+    """
+
+    __slots__ = ("field",)
+
+    def __new__(cls, sentence: str, field: str) -> OfField:
+        """The sentence, with its field."""
+        made = super().__new__(cls, sentence)
+        made.field = field
+        return made
+
+    field: str
+
+
 class FieldError(LongcodeError):
     """One field is at fault. `field` is its name on the caller's wire."""
 

@@ -99,6 +99,14 @@ async def test_an_operator_acts_for_the_account_that_he_names(mine: Client) -> N
     assert (await mine.caller.call("GET", "/api/numbers", headers=headers)).status == 401
 
 
+async def test_an_operator_names_an_account_in_any_alphabet(mine: Client) -> None:
+    headers, name = await operator(mine.api), f"Zoë-{mine.account_id}"
+    assert (await mine.post("/accounts", {"name": name}, headers=headers)).status == 201
+    for sent in (name, name.encode().decode("latin-1")):  # by a client that sends Latin-1, and by one that sends UTF-8
+        reply = await mine.get("/messages", headers={**headers, "Longcode-Account": sent})
+        assert (reply.status, reply.json["items"]) == (200, [])
+
+
 async def test_an_accounts_own_header_names_nobody_else(api: Api, mine: Client) -> None:
     other = await client(api)
     await other.send()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import shutil
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from pathlib import Path
@@ -57,6 +57,29 @@ async def test_all_forms_are_the_same_document(api: Api) -> None:
     assert yaml.load(in_yaml.body, yaml.CSafeLoader) == document()
     assert b"&id001" not in in_yaml.body
     assert (await api.anonymous.call("GET", "/swagger.yaml")).body == in_yaml.body
+
+
+def test_every_json_body_of_the_native_api_has_an_example_that_fits() -> None:
+    for found in operations():
+        body = found.spec.get("requestBody", {}).get("content", {}).get("application/json")
+        if found.path.startswith("/v1/") and body is not None:
+            schema = look_up(body["schema"])
+            for example in schema["examples"]:
+                check_schema(schema, example)
+
+
+def test_bounds_are_in_the_words_of_json_schema() -> None:
+    draft = document()["components"]["schemas"]["MessageDraft"]["properties"]
+    assert (draft["priority"]["minimum"], draft["priority"]["maximum"]) == (0, 9)
+    assert not {"ge", "le"} & {key for schema in _schemas(document()) for key in schema}
+
+
+def _schemas(value: Any) -> Iterator[Mapping[str, Any]]:
+    """Everything of a document that might be a schema."""
+    if isinstance(value, dict):
+        yield value
+    for part in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from _schemas(part)
 
 
 def test_schemas_have_names_that_a_reader_knows() -> None:

@@ -76,9 +76,13 @@ class Gate:
         return True
 
     async def _named(self, call: Call) -> Account | None:
-        name = call.header(ACCOUNT_HEADER)
-        if name is None:
+        sent = call.headers.get(ACCOUNT_HEADER.encode("ascii"))
+        if sent is None:
             return None
+        try:
+            name = sent.decode("utf-8")
+        except UnicodeDecodeError:
+            name = sent.decode("latin-1")
         try:
             return await self._identity.named(name)
         except NotAuthenticated as error:

@@ -12,7 +12,7 @@ import msgspec
 from pydantic import ConfigDict, Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
-from longcode.api.fields import Body, Instant, MessageText, Printable, Recipient, Reference, Sender, WebhookUrl, Whole
+from longcode.api.fields import WHOLE, Body, Instant, MessageText, Printable, Recipient, Reference, Sender, WebhookUrl
 from longcode.api.problems import invalid
 from longcode.flow.accept import LOWEST_PRIORITY, NORMAL_PRIORITY, VALIDITY
 
@@ -41,15 +41,16 @@ class Draft(Body):
     recipient: Recipient
     text: MessageText
     reference: Annotated[Reference | None, Field(description="Your own name for it; many may have the same.")] = None
-    priority: Annotated[Whole, Field(ge=0, le=LOWEST_PRIORITY, description="0 goes first.")] = NORMAL_PRIORITY
+    priority: Annotated[int, Field(ge=0, le=LOWEST_PRIORITY, description="0 goes first."), WHOLE] = NORMAL_PRIORITY
     send_at: Annotated[Instant | None, Field(description="Not before then. Default, and in the past: now.")] = None
     validity_seconds: Annotated[
-        Whole,
+        int,
         Field(
             ge=1,
             le=int(MOST_VALIDITY.total_seconds()),
             description="From `send_at` on; what no carrier took by its end fails.",
         ),
+        WHOLE,
     ] = int(VALIDITY.total_seconds())
     webhook_url: Annotated[
         WebhookUrl | None,

@@ -36,6 +36,18 @@ EARLIEST: Final = datetime(2, 1, 1, tzinfo=UTC)
 LATEST: Final = datetime(9999, 1, 1, tzinfo=UTC)
 # No U+0000: no store and no wire carries it.
 CLEAN: Final = r"^[^\x00]*$"
+RECIPIENT: Final = r"^\+?[0-9]{3,15}$"
+DESTINATION: Final = r"^\+?[0-9]{1,15}$"
+PRICE: Final = r"^[0-9]{1,8}(\.[0-9]{1,2})?$"
+EVENT_ID: Final = "^(evt_)?[0-9a-f-]{36}$"
+# What a value is to be that does not fit.
+PATTERNS: Final = {
+    CLEAN: "it holds a character that no text may hold",
+    RECIPIENT: "it must be 3 to 15 digits, + in front or not, nothing between",
+    DESTINATION: "it must be 1 to 15 digits, + in front or not",
+    PRICE: "it must be an amount such as 3.40, with at most two decimals",
+    EVENT_ID: "it must be the id of an event: evt_ and a UUID",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +58,7 @@ class OneOf:
 
     def __get_pydantic_core_schema__(self, _source: object, _handler: GetCoreSchemaHandler) -> CoreSchema:
         """How pydantic checks it."""
-        return core_schema.literal_schema(list(self.names))
+        return core_schema.literal_schema([str(name) for name in self.names])
 
 
 class Body(BaseModel):
@@ -129,13 +141,13 @@ Instant = Annotated[
     BeforeValidator(_instant),
     WithJsonSchema({"type": "string", "format": "date-time", "examples": ["2026-11-22T10:00:00Z"]}),
 ]
-Whole = Annotated[int, BeforeValidator(_whole)]
+# Behind the bounds of a number, so that the description has them as well.
+WHOLE: Final = BeforeValidator(_whole)
+Whole = Annotated[int, WHOLE]
 Day = Annotated[
     date, BeforeValidator(_day), WithJsonSchema({"type": "string", "format": "date", "examples": ["2026-11-22"]})
 ]
-Recipient = Annotated[
-    str, StringConstraints(strict=True, pattern=r"^\+?[0-9]{3,15}$"), Field(examples=["+12025550190"])
-]
+Recipient = Annotated[str, StringConstraints(strict=True, pattern=RECIPIENT), Field(examples=["+12025550190"])]
 WebhookUrl = Annotated[
     Clean, chars(1, URL_CHARACTERS), AfterValidator(_webhook_url), Field(examples=["https://hooks.example/sms-status"])
 ]

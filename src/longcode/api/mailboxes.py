@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Annotated, Final
 
 from fastapi import FastAPI, Query, Request, Response
@@ -170,7 +172,7 @@ def add_mailboxes(app: FastAPI, desk: Desk) -> None:
 
         It only moves forward: an older cursor changes nothing. The answer says how far it is.
         """
-        place = decode_place(KIND, body.cursor)
+        [place] = _places({"/cursor": body.cursor})
         return _acked(await desk.boxes.ack(caller.account.id, await known(caller, name), place))
 
     @routes.delete("/mailboxes/{name}/messages/{cursor}", "deleteFromMailbox")
@@ -189,13 +191,26 @@ def add_mailboxes(app: FastAPI, desk: Desk) -> None:
     @routes.post("/mailboxes/{name}/messages/delete", "deleteManyFromMailbox")
     async def delete_many(name: NameInPath, body: Cursors, caller: Admitted) -> Deleted:
         """Take several messages out of a mailbox."""
-        places = [decode_place(KIND, cursor) for cursor in body.cursors]
+        places = _places({f"/cursors/{index}": cursor for index, cursor in enumerate(body.cursors)})
         return Deleted(deleted=await desk.boxes.delete(caller.account.id, await known(caller, name), places))
 
     async def known(caller: Admitted, name: str) -> str:
         if not await desk.boxes.exists(caller.account.id, name_of(name)):
             raise NotFound("the account has no such mailbox")
         return name
+
+
+def _places(cursors: Mapping[str, str]) -> list[Place]:
+    """The places of cursors in a body, by their pointers. Raises InvalidRequest with each that is none."""
+    places, faults = [], []
+    for pointer, cursor in cursors.items():
+        try:
+            places.append(decode_place(KIND, cursor))
+        except InvalidRequest as error:
+            faults += [replace(fault, pointer=pointer, field=None) for fault in error.faults]
+    if faults:
+        raise InvalidRequest(tuple(faults))
+    return places
 
 
 def _cursor(row: BoxedMessage) -> str:

@@ -14,7 +14,7 @@ from longcode.api.caller import Admitted
 from longcode.api.csv_files import CSV, CSV_BODY, CSV_BYTES, CSV_RESPONSE, Imported, cell, rows_of
 from longcode.api.cursors import MOST, Page, PageQuery, after_id, encode, page
 from longcode.api.desk import Desk
-from longcode.api.fields import Body, Clean, MessageText, NumberValue, Whole, chars
+from longcode.api.fields import PRICE, WHOLE, Body, Clean, MessageText, NumberValue, chars
 from longcode.api.ids import SerialInPath, serial_of
 from longcode.api.problems import FieldFault, InvalidRequest, refuse
 from longcode.api.routing import Routes
@@ -28,7 +28,6 @@ from longcode.store.numbers import OPERATOR_CURRENCY, OPERATOR_PRICE, Change, Dr
 from longcode.store.words import InboundRoute
 
 COLUMNS: Final = ("value", "monthly_price", "setup_price", "currency", "assigned")
-PRICE: Final = r"^[0-9]{1,8}(\.[0-9]{1,2})?$"
 
 
 def _price(value: str) -> str:
@@ -99,7 +98,7 @@ class Inbound(Body):
 
     mailbox: Annotated[Clean, chars(3, 128)] | None = None
     reply: MessageText | None = None
-    webhook_id: Annotated[Whole | None, Field(ge=1, le=2**63 - 1)] = None
+    webhook_id: Annotated[int, Field(ge=1, le=2**63 - 1), WHOLE] | None = None
 
 
 def add_numbers(app: FastAPI, desk: Desk) -> None:

@@ -9,6 +9,7 @@ from fastapi import FastAPI
 
 from longcode.api.caller import ACCOUNT_HEADER
 from longcode.api.drafts import KEY_PATTERN, KEY_RULE
+from longcode.api.examples import EXAMPLES
 from longcode.api.problems import CATALOGUE, MEDIA_TYPE
 from longcode.api.routing import BODY_TYPE, ERRORS, FOR_ACCOUNT, LIMIT, ONCE, SCOPE, TAGGED
 from longcode.api.schema_names import referring, renamed
@@ -17,13 +18,12 @@ from longcode.domain.scopes import OPERATOR
 
 METHODS: Final = frozenset({"get", "post", "put", "patch", "delete"})
 # Problems that every operation has, and those that come with a body or with parameters.
-OF_ALL: Final = ("not_authenticated", "rate_limited", "fault", "storage_down")
+OF_ALL: Final = ("not_authenticated", "invalid_request", "rate_limited", "fault", "storage_down")
 OF_ACCOUNTS: Final = ("scope_missing", "account_needed", "foreign_origin", "not_found")
 OF_OPERATORS: Final = ("operator_only", "foreign_origin", "not_found")
-OF_BODIES: Final = ("unreadable", "body_too_large", "invalid_request")
-OF_FILES: Final = ("body_too_large", "invalid_request")
+OF_BODIES: Final = ("unreadable", "body_too_large")
+OF_FILES: Final = ("body_too_large",)
 OF_KEYS: Final = ("key_in_flight", "key_reused")
-IN_THE_WAY: Final = frozenset({"query", "header"})
 
 TAGS: Final = (("Native: messages", "Send, find, take back and forget messages."),)
 PROBLEM: Final[Mapping[str, Any]] = {
@@ -93,6 +93,8 @@ def describe(app: FastAPI, prefix: str) -> Mapping[str, Any]:
     for name in ("HTTPValidationError", "ValidationError"):
         schemas.pop(name, None)
     schemas = renamed(schemas | {"Problem": PROBLEM, "FieldFault": FIELD_FAULT})
+    for name, example in EXAMPLES.items():
+        schemas[name]["examples"] = [example]
     for item in found["paths"].values():
         for method in METHODS & item.keys():
             _complete(item[method])
@@ -158,8 +160,6 @@ def _codes(operation: Mapping[str, Any], *, operator: bool) -> Iterator[str]:
         yield "account_needed"
     if "requestBody" in operation:
         yield from OF_FILES if BODY_TYPE in operation else OF_BODIES
-    if any(parameter["in"] in IN_THE_WAY for parameter in operation["parameters"]):
-        yield "invalid_request"
     if ONCE in operation:
         yield from OF_KEYS
     yield from operation[ERRORS]

@@ -6,14 +6,14 @@ import re
 from typing import Annotated, Final
 
 from fastapi import FastAPI, Query, Request, Response
-from pydantic import BaseModel, Field
+from pydantic import AfterValidator, BaseModel, Field, StringConstraints
 
 from longcode.api.caller import Admitted
 from longcode.api.cursors import Page, PageQuery, after_id, encode, page
 from longcode.api.desk import Desk
-from longcode.api.fields import Body, Clean, OneOf, Printable, Sender, ShownOnce, Whole, chars
+from longcode.api.fields import DESTINATION, WHOLE, Body, Clean, OneOf, Printable, Sender, ShownOnce, Whole, chars
 from longcode.api.ids import NameInPath, SerialInPath, name_of, serial_of
-from longcode.api.problems import invalid, refuse, told_together
+from longcode.api.problems import invalid, refuse, settings_told_together
 from longcode.api.routing import Routes
 from longcode.carriers.registry import KINDS
 from longcode.domain.account import NAME_RULE, is_account_name
@@ -21,7 +21,7 @@ from longcode.domain.money import parse_amount
 from longcode.domain.phone import canonical
 from longcode.domain.scopes import OPERATOR
 from longcode.domain.timestamps import format_milli
-from longcode.errors import InvalidField, NotFound
+from longcode.errors import InvalidField, NotFound, OfField
 from longcode.flow.caps import day_of
 from longcode.flow.carrier_setup import changed_settings, check, sealed
 from longcode.flow.carrier_standing import shown_settings
@@ -77,7 +77,7 @@ class NewRoute(Body):
     prefix: Annotated[Annotated[Clean, chars(0, 16)], Field(description="Digits; empty for all recipients.")] = ""
     account: Printable | None = None
     sender: Sender | None = None
-    priority: Annotated[Whole, Field(ge=-MOST, le=MOST)] = 0
+    priority: Annotated[int, Field(ge=-MOST, le=MOST), WHOLE] = 0
     weight: Whole | None = None
     cost: Annotated[Annotated[Clean, chars(1, 20)] | None, Field(description="Of a segment, such as 0.0075.")] = None
     currency: Annotated[Clean, chars(3, 3)] | None = None
@@ -131,16 +131,24 @@ class AccountSecret(BaseModel):
     secret: ShownOnce
 
 
+def _amount(value: str) -> str:
+    try:
+        parse_amount(value, field="")
+    except InvalidField as error:
+        raise ValueError("it must be an amount such as 12.50") from error
+    return value
+
+
+Amount = Annotated[Clean, chars(1, 20), AfterValidator(_amount), Field(examples=["12.50"])]
+Destination = Annotated[str, StringConstraints(strict=True, pattern=DESTINATION), Field(examples=["44"])]
+
+
 class Limits(Body):
     """What an account may send at most; null: without a bound. destinations: prefixes; empty: everywhere."""
 
-    segments_per_day: Annotated[Whole | None, Field(ge=0, le=2**62)] = None
-    spend_per_day: Annotated[
-        Annotated[Clean, chars(1, 20)] | None, Field(description="In the currency of the routes' costs.")
-    ] = None
-    destinations: Annotated[list[Annotated[str, Field(pattern=r"^\+?[0-9]{1,15}$")]], Field(max_length=1000)] = Field(
-        default_factory=list
-    )
+    segments_per_day: Annotated[int, Field(ge=0, le=2**62), WHOLE] | None = None
+    spend_per_day: Annotated[Amount | None, Field(description="In the currency of the routes' costs.")] = None
+    destinations: Annotated[list[Destination], Field(max_length=1000)] = Field(default_factory=list)
 
 
 class LimitsShown(BaseModel):
@@ -172,7 +180,7 @@ def _add_carriers(routes: Routes, desk: Desk) -> None:
     @routes.post("/carriers", "addCarrier", status=201, scope_as=OPERATOR, errors=("duplicate",))
     async def add(body: CarrierDraft, caller: Admitted) -> CarrierShown:
         """Add a carrier."""
-        with told_together("/settings"):
+        with settings_told_together():
             check(body.driver, body.settings, [])
         await desk.catalog_store.add_carrier(body.name, body.driver, sealed(body.driver, body.settings, desk.settings))
         return await find(body.name)
@@ -187,7 +195,7 @@ def _add_carriers(routes: Routes, desk: Desk) -> None:
         """Change some of a carrier's settings; a running link connects anew with them."""
         given = {key: value for key, value in body.settings.items() if value is not None}
         unset = [key for key, value in body.settings.items() if value is None]
-        with told_together("/settings"):
+        with settings_told_together():
             await desk.catalog_store.change_settings(
                 name_of(name), lambda row: changed_settings(row, given, unset, [], desk.settings)
             )
@@ -228,12 +236,13 @@ def _add_routes(routes: Routes, desk: Desk) -> None:
     @routes.post("/routes", "addRoute", status=201, scope_as=OPERATOR)
     async def add(body: NewRoute, caller: Admitted) -> RouteShown:
         """Send recipients to a carrier."""
-        account_id, faults = None, []
+        account_id: int | None = None
+        faults: list[str] = []
         if body.account is not None:
             try:
                 account_id = (await desk.accounts.by_name(body.account)).id
             except NotFound as error:
-                faults.append(str(error))
+                faults.append(OfField(str(error), "account"))
         owns = account_id is None or not body.sender or await desk.pools.owns(account_id, body.sender)
         draft = RouteDraft(
             carrier=body.carrier,
@@ -321,10 +330,7 @@ def _add_accounts(routes: Routes, desk: Desk) -> None:
     async def set_limits(name: NameInPath, body: Limits, caller: Admitted) -> LimitsShown:
         """Say what an account may send at most; what is not said is without a bound."""
         account = await desk.accounts.by_name(name_of(name))
-        try:
-            spend = None if body.spend_per_day is None else parse_amount(body.spend_per_day, field="spend_per_day")
-        except InvalidField as error:
-            raise invalid("it is an amount such as 12.50", pointer="/spend_per_day") from error
+        spend = None if body.spend_per_day is None else parse_amount(body.spend_per_day, field="spend_per_day")
         destinations = tuple(sorted({re.sub(r"^\+", "", prefix) for prefix in body.destinations}))
         await desk.limits.set(
             account.id,

@@ -5,6 +5,7 @@ Source: RFC 9457. The codes, their statuses and their meaning are a contract: a 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,7 +14,15 @@ from typing import Final
 import msgspec
 from structlog.contextvars import get_contextvars
 
-from longcode.errors import ConfigurationError, FieldError, LongcodeError, NotOwned, NotWhitelisted, OptedOut
+from longcode.errors import (
+    ConfigurationError,
+    FieldError,
+    LongcodeError,
+    NotOwned,
+    NotWhitelisted,
+    OfField,
+    OptedOut,
+)
 from longcode.wire.call import Answer
 from longcode.wire.door import CHALLENGE
 from longcode.wire.errors import Fault, MethodNotAllowed
@@ -22,6 +31,8 @@ from longcode.wire.statuses import sentence_of
 MEDIA_TYPE: Final = "application/problem+json"
 # Where a code is explained; `type` of a problem, resolved against the server's own address.
 TYPE: Final = "/docs/errors#"
+# A sentence about one of several settings, as the checks of carriers write it.
+_OF_SETTING: Final = re.compile(r"([A-Za-z][A-Za-z0-9_.-]*): (.+)", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +55,8 @@ CATALOGUE: Final[Mapping[str, Kind]] = {
     "not_whitelisted": Kind(403, "The sender is not the account's"),
     "opted_out": Kind(403, "The recipient opted out"),
     "pool_empty": Kind(403, "The account may send as no sender of the pool"),
-    "unknown_login": Kind(404, "There is no such mailbox"),
     "destination_refused": Kind(403, "The account may not send to this destination"),
+    "unknown_login": Kind(404, "There is no such mailbox"),
     "not_found": Kind(404, "There is no such thing"),
     "unknown_path": Kind(404, "There is nothing at this path"),
     "method_not_allowed": Kind(405, "The path has no such method"),
@@ -145,15 +156,22 @@ def told_together(pointer: str = "") -> Iterator[None]:
     try:
         yield
     except ConfigurationError as error:
-        raise InvalidRequest(
-            tuple(FieldFault(code="invalid", detail=fault, pointer=pointer) for fault in error.faults)
-        ) from error
+        raise InvalidRequest(tuple(_fault(fault, pointer) for fault in error.faults)) from error
+
+
+@contextmanager
+def settings_told_together() -> Iterator[None]:
+    """What a check of a carrier's settings says, as faults of these settings in the body."""
+    try:
+        yield
+    except ConfigurationError as error:
+        raise InvalidRequest(tuple(_setting_fault(fault) for fault in error.faults)) from error
 
 
 def refuse(faults: Sequence[str], pointer: str = "") -> None:
-    """Raise InvalidRequest where there are faults."""
+    """Raise InvalidRequest where there are faults. pointer: of those that name no field of their own."""
     if faults:
-        raise InvalidRequest(tuple(FieldFault(code="invalid", detail=fault, pointer=pointer) for fault in faults))
+        raise InvalidRequest(tuple(_fault(fault, pointer) for fault in faults))
 
 
 def invalid(detail: str, *, pointer: str | None = None, field: str | None = None) -> InvalidRequest:
@@ -201,6 +219,21 @@ def faults_of(error: LongcodeError) -> tuple[FieldFault, ...]:
         if isinstance(error, kind):
             return (FieldFault(code=error.code, detail=str(error), pointer=pointer),)
     return ()
+
+
+def _fault(sentence: str, pointer: str) -> FieldFault:
+    if isinstance(sentence, OfField):
+        pointer = f"/{sentence.field}"
+    return FieldFault(code="invalid", detail=str(sentence), pointer=pointer)
+
+
+def _setting_fault(sentence: str) -> FieldFault:
+    """`port: expected …` is a fault of the setting `port`; what names none is one of all settings."""
+    named = _OF_SETTING.fullmatch(sentence)
+    if named is None:
+        return _fault(sentence, "/settings")
+    code = "missing" if named[2].startswith("missing") else "invalid"
+    return FieldFault(code=code, detail=named[2], pointer=f"/settings/{named[1]}")
 
 
 def _told(error: LongcodeError) -> LongcodeError:

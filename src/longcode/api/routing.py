@@ -19,7 +19,7 @@ from longcode.api import problems
 from longcode.api.caller import Gate
 from longcode.api.limits import Standing
 from longcode.api.once import Once, secrets_of
-from longcode.api.validation import invalid_request
+from longcode.api.validation import SENTENCES, invalid_request
 from longcode.errors import LongcodeError, StorageDown
 from longcode.wire.call import Answer, Call, Disconnected
 from longcode.wire.errors import Fault, Unreadable
@@ -108,10 +108,21 @@ class Route(APIRoute):
     ) -> Response:
         call = call_of(request, terms.get(LIMIT, BODY_LIMIT_BYTES))
         request.state.caller = await gate.admit(call, terms[SCOPE], note=note)
+        self._refuse_unknown(request)
         if request.method in WITH_BODY:
             request = with_body(request, await call.read(), is_json=BODY_TYPE not in terms)
         response = await handle(request)
         return tagged(request, response) if TAGGED in terms and response.status_code == 200 else response
+
+    def _refuse_unknown(self, request: Request) -> None:
+        """Raise InvalidRequest with what is asked for of an operation that asks nothing; the others look themselves."""
+        if request.query_params and not self.dependant.query_params:
+            raise problems.InvalidRequest(
+                tuple(
+                    problems.FieldFault(code="unknown", detail=SENTENCES["extra_forbidden"], field=name)
+                    for name in request.query_params
+                )
+            )
 
 
 def keep_apart(routes: Iterable[object]) -> None:

@@ -7,12 +7,12 @@ from typing import Annotated, Final
 from uuid import UUID
 
 from fastapi import FastAPI, Query, Request, Response
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, StringConstraints
 
 from longcode.api.caller import Admitted
 from longcode.api.cursors import Page, PageQuery, after_id, decode, encode, page
 from longcode.api.desk import Desk
-from longcode.api.fields import Body, Clean, Instant, OneOf, ShownOnce, Whole, chars
+from longcode.api.fields import EVENT_ID, WHOLE, Body, Clean, Instant, OneOf, ShownOnce, chars
 from longcode.api.ids import SerialInPath, serial_of
 from longcode.api.problems import invalid, refuse
 from longcode.api.routing import Routes
@@ -64,7 +64,7 @@ class EndpointMade(EndpointShown):
 class Rotation(Body):
     """How long the old secret signs too."""
 
-    keep_hours: Annotated[Whole, Field(ge=0, le=720)] = KEEP_HOURS
+    keep_hours: Annotated[int, Field(ge=0, le=720), WHOLE] = KEEP_HOURS
 
 
 class Rotated(BaseModel):
@@ -95,7 +95,7 @@ class Delivery(BaseModel):
 class Replay(Body):
     """What is to be delivered again: one event, or those of a period that the endpoint is subscribed to."""
 
-    event_id: Annotated[str | None, Field(pattern="^(evt_)?[0-9a-f-]{36}$")] = None
+    event_id: Annotated[str, StringConstraints(strict=True, pattern=EVENT_ID)] | None = None
     since: Instant | None = None
     until: Instant | None = None
 

@@ -10,7 +10,7 @@ from typing import Final
 
 from longcode.domain.money import parse_amount
 from longcode.domain.phone import canonical
-from longcode.errors import InvalidField
+from longcode.errors import InvalidField, OfField
 from longcode.flow.catalog import Catalog
 from longcode.store.catalog import RouteRow
 
@@ -62,30 +62,33 @@ def currency_of(draft: RouteDraft, catalog: Catalog) -> str | None:
 
 def _unusable(draft: RouteDraft, catalog: Catalog) -> Iterator[str]:
     if not any(carrier.name == draft.carrier for carrier in catalog.carriers.values()):
-        yield f"there is no carrier {draft.carrier}"
+        yield OfField(f"there is no carrier {draft.carrier}", "carrier")
     if not re.fullmatch(f"[0-9]{{0,{LONGEST_PREFIX}}}", draft.digits):
-        yield f"a prefix is at most {LONGEST_PREFIX} digits"
+        yield OfField(f"a prefix is at most {LONGEST_PREFIX} digits", "prefix")
     if not -MOST <= draft.priority <= MOST:
-        yield f"a priority is from {-MOST} to {MOST}"
+        yield OfField(f"a priority is from {-MOST} to {MOST}", "priority")
     if draft.sender == "":
-        yield "a sender may not be empty"
+        yield OfField("a sender may not be empty", "sender")
     elif draft.sender is not None and not draft.sender.isprintable():
-        yield "a sender is printable"
+        yield OfField("a sender is printable", "sender")
     elif draft.sender is not None and not draft.owns_sender:
-        yield f"the account may not send as {draft.sender}: add the number or the sender ID first"
+        yield OfField(f"the account may not send as {draft.sender}: add the number or the sender ID first", "sender")
 
 
 def _costly(draft: RouteDraft, catalog: Catalog) -> Iterator[str]:
     if draft.weight is not None and not 1 <= draft.weight <= MOST:
-        yield f"a weight is from 1 to {MOST}"
+        yield OfField(f"a weight is from 1 to {MOST}", "weight")
     if draft.cost is not None and draft.amount is None:
-        yield "cost is an amount such as 0.0075, with at most six decimals"
+        yield OfField("cost is an amount such as 0.0075, with at most six decimals", "cost")
     if draft.currency is not None and draft.cost is None:
-        yield "a currency needs a cost"
+        yield OfField("a currency needs a cost", "cost")
     if draft.currency is not None and not _CURRENCY.fullmatch(draft.currency):
-        yield "a currency is three capital letters, such as EUR"
+        yield OfField("a currency is three capital letters, such as EUR", "currency")
     elif draft.cost is not None and catalog.currency not in (None, currency_of(draft, catalog)):
-        yield f"the other routes' costs are in {catalog.currency}, and amounts of two currencies cannot be compared"
+        yield OfField(
+            f"the other routes' costs are in {catalog.currency}, and amounts of two currencies cannot be compared",
+            "currency",
+        )
 
 
 def _useless(draft: RouteDraft, catalog: Catalog) -> Iterator[str]:

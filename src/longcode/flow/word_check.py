@@ -6,7 +6,7 @@ from typing import Final
 
 from longcode.domain.events import EventType
 from longcode.domain.words import OPT_OUTS, STANDARD, Meaning, fold
-from longcode.errors import NotFound
+from longcode.errors import NotFound, OfField
 from longcode.store.conversations import ConversationStore
 from longcode.store.mailbox import MailboxStore
 from longcode.store.webhooks import WebhookStore
@@ -23,9 +23,9 @@ def keyword_faults(word: str, meaning: Meaning, *, reply: str | None, language: 
     if reply is not None:
         faults += text_faults(reply, "a reply")
     if meaning is Meaning.ANSWER and reply is None:
-        faults.append("a word that means `answer` needs a reply")
+        faults.append(OfField("a word that means `answer` needs a reply", "reply"))
     if meaning is Meaning.NOTHING and reply is not None:
-        faults.append("a word that means `nothing` has no reply")
+        faults.append(OfField("a word that means `nothing` has no reply", "reply"))
     return faults
 
 
@@ -40,7 +40,7 @@ def language_faults(language: str) -> list[str]:
     """What is wrong with the name of a language."""
     if len(language) <= LONGEST_LANGUAGE and language.isprintable():
         return []
-    return [f"a language has at most {LONGEST_LANGUAGE} printable characters"]
+    return [OfField(f"a language has at most {LONGEST_LANGUAGE} printable characters", "language")]
 
 
 async def route_faults(
@@ -51,7 +51,7 @@ async def route_faults(
     if not await conversations.is_assigned(route.account_id, route.number):
         faults.append(f"{route.number} is not assigned to the account")
     if route.login is not None and not await mailbox.logins(route.account_id, {route.login}):
-        faults.append(f"the account has no login {route.login}")
+        faults.append(OfField(f"the account has no login {route.login}", "mailbox"))
     if route.webhook_id is not None:
         faults += await _webhook_faults(webhooks, route.account_id, route.webhook_id)
     return faults
@@ -61,9 +61,9 @@ async def _webhook_faults(webhooks: WebhookStore, account_id: int, webhook_id: i
     try:
         endpoint = await webhooks.get(webhook_id, account_id=account_id)
     except NotFound:
-        return [f"the account has no webhook endpoint {webhook_id}"]
+        return [OfField(f"the account has no webhook endpoint {webhook_id}", "webhook_id")]
     if EventType.MESSAGE_RECEIVED not in endpoint.types:
-        return [f"webhook endpoint {webhook_id} is not told of {EventType.MESSAGE_RECEIVED}"]
+        return [OfField(f"webhook endpoint {webhook_id} is not told of {EventType.MESSAGE_RECEIVED}", "webhook_id")]
     return []
 
 
@@ -72,5 +72,7 @@ def _word_faults(word: str, meaning: Meaning) -> list[str]:
     if not 1 <= len(folded) <= LONGEST_WORD:
         faults.append(f"{word!r} is no word: 1 to {LONGEST_WORD} letters and digits")
     if STANDARD.get(folded) in OPT_OUTS and meaning not in OPT_OUTS:
-        faults.append(f"{folded} always asks to stop, from one number or from all: it may mean nothing else")
+        faults.append(
+            OfField(f"{folded} always asks to stop, from one number or from all: it may mean nothing else", "meaning")
+        )
     return faults
