@@ -14,7 +14,7 @@ from longcode.api.caller import Admitted
 from longcode.api.csv_files import CSV, CSV_BODY, CSV_BYTES, CSV_RESPONSE, Imported, cell, rows_of
 from longcode.api.cursors import MOST, Page, PageQuery, after_id, encode, page
 from longcode.api.desk import Desk
-from longcode.api.fields import PRICE, WHOLE, Body, Clean, MessageText, NumberValue, chars
+from longcode.api.fields import MOST_WHOLE, PRICE, WHOLE, Body, Clean, MessageText, NumberValue, chars
 from longcode.api.ids import SerialInPath, serial_of
 from longcode.api.problems import FieldFault, InvalidRequest, refuse
 from longcode.api.routing import Routes
@@ -98,7 +98,7 @@ class Inbound(Body):
 
     mailbox: Annotated[Clean, chars(3, 128)] | None = None
     reply: MessageText | None = None
-    webhook_id: Annotated[int, Field(ge=1, le=2**63 - 1), WHOLE] | None = None
+    webhook_id: Annotated[int, Field(ge=1, le=MOST_WHOLE), WHOLE] | None = None
 
 
 def add_numbers(app: FastAPI, desk: Desk) -> None:

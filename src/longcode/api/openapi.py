@@ -89,7 +89,7 @@ IF_NONE_MATCH: Final[Mapping[str, Any]] = {
 def describe(app: FastAPI, prefix: str) -> Mapping[str, Any]:
     """Paths, components and tags; the paths with the prefix before them."""
     found: dict[str, Any] = app.openapi()
-    schemas = {name: _untitled(schema) for name, schema in found["components"]["schemas"].items()}
+    schemas = {name: _plain(schema) for name, schema in found["components"]["schemas"].items()}
     for name in ("HTTPValidationError", "ValidationError"):
         schemas.pop(name, None)
     schemas = renamed(schemas | {"Problem": PROBLEM, "FieldFault": FIELD_FAULT})
@@ -113,7 +113,7 @@ def _complete(operation: dict[str, Any]) -> None:
     if ONCE in operation:
         _make_once(operation)
     for parameter in parameters:
-        parameter["schema"] = _untitled(_unnulled(parameter["schema"]))
+        parameter["schema"] = _plain(_unnulled(parameter["schema"]))
     responses = operation["responses"]
     responses.pop("422", None)
     for status, codes in _by_status(_codes(operation, operator=operator)).items():
@@ -186,14 +186,16 @@ def _problem(status: int, codes: list[str]) -> dict[str, Any]:
     return {"description": "\n".join(lines), "headers": headers, "content": {MEDIA_TYPE: {"schema": schema}}}
 
 
-def _untitled(schema: Any) -> Any:
-    """Without the titles that pydantic makes of names: they say the names once more."""
+def _plain(schema: Any) -> Any:
+    """Without the titles that pydantic makes of names, which they only repeat; and with 9 for FastAPI's 9.0."""
     if isinstance(schema, list):
-        return [_untitled(part) for part in schema]
+        return [_plain(part) for part in schema]
+    if isinstance(schema, float) and schema.is_integer():
+        return int(schema)
     if not isinstance(schema, dict):
         return schema
     bare = {name: value for name, value in schema.items() if name != "title" or not isinstance(value, str)}
-    return {name: _untitled(value) for name, value in bare.items()}
+    return {name: _plain(value) for name, value in bare.items()}
 
 
 def _unnulled(schema: dict[str, Any]) -> dict[str, Any]:
