@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID, uuid4
 
+import asyncpg
 import pytest
 from sqlalchemy import update
 
@@ -157,6 +158,15 @@ async def test_an_offer_that_names_another_recipient_passes_no_stop(desk: Desk) 
     await desk.drain()
     assert desk.driver.submitted == []
     assert await desk.status(message_id) == (Status.FAILED, "opted_out")
+
+
+async def test_an_offer_that_breaks_the_question_holds_its_message_up_and_no_more(desk: Desk) -> None:
+    message_id = await desk.send()
+    desk.dispatch.offer(desk.carrier_id, [Fresh(message_id, 2**70, "MyCorp", RECIPIENT)])
+    with pytest.raises(asyncpg.DataError):
+        await desk.drain()
+    await desk.drain_later(LEASE + timedelta(seconds=1))
+    assert await desk.status(message_id) == (Status.SENT, None)
 
 
 async def test_what_its_carrier_takes_in_parts_is_begun_anew(desk: Desk) -> None:

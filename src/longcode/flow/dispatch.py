@@ -310,7 +310,7 @@ class Lane:
         """What is begun here may be committed though nobody says so; nothing of it is written to the carrier."""
         try:
             yield
-        except Unavailable:
+        except Exception:
             self._unwritten += [unwritten(attempt) for attempt in begun]
             raise
 
