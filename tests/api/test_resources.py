@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 
 import pytest
 
+from longcode.api.cursors import MOST
 from longcode.domain.clock import utc_now
 from longcode.flow.identity import OPERATOR_PREFIX, hash_key, new_key
+from longcode.store.event_stream import EventStream
+from longcode.store.opt_outs import OptOut
 from tests.api.described import HELLO, Client, client
 from tests.app import Api
 
@@ -205,6 +209,36 @@ async def test_opt_outs_are_kept_and_lifted(mine: Client) -> None:
     history = (await mine.get("/optouts/12025550190/history")).json["items"]
     assert [one["change"] for one in history] == ["created", "removed"]
     assert (await mine.post("/messages", HELLO)).status == 201
+
+
+async def test_an_opt_out_is_shown_however_many_stand_before_it(mine: Client) -> None:
+    at = mine.api.product.clock()
+    others = [
+        OptOut(account_id=mine.account_id, sender=f"A{number}", recipient="120255501910", source="api", created_at=at)
+        for number in range(MOST + 1)
+    ]
+    await mine.api.product.opt_outs.add_many(others)
+    made = await mine.post("/optouts", {"recipient": "12025550192"})
+    assert (made.status, made.json["recipient"], made.json["scope"]) == (201, "12025550192", "account")
+
+
+async def test_opt_outs_that_come_and_go_at_once_are_answered(mine: Client) -> None:
+    calls = [("POST", "/optouts", {"recipient": "12025550190"}), ("DELETE", "/optouts/12025550190", None)] * 10
+    replies = await asyncio.gather(*(mine.call(*call) for call in calls))
+    assert {reply.status for reply in replies} <= {201, 204, 404}
+
+
+async def test_carriers_of_one_name_at_once_are_one(operator: Client) -> None:
+    name = f"of {operator.caller.name}"
+    replies = await asyncio.gather(
+        *(operator.post("/carriers", {"name": name, "driver": "simulator"}) for _ in range(8))
+    )
+    assert sorted(reply.status for reply in replies) == [201] + [409] * 7
+
+
+async def test_an_account_may_begin_to_listen_in_many_places_at_once(mine: Client) -> None:
+    events = EventStream(mine.api.database)
+    await asyncio.gather(*(events.begin(mine.account_id) for _ in range(8)))
 
 
 async def test_opt_outs_come_and_go_as_csv(mine: Client) -> None:

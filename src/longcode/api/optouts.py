@@ -116,7 +116,12 @@ def add_optouts(app: FastAPI, desk: Desk) -> None:
         if body.sender is not None and not await desk.pools.owns(caller.account.id, body.sender):
             raise invalid("it is no number and no sender ID of the account", pointer="/sender")
         await desk.opt_outs.add(caller.account.id, party, source=API, sender=sender)
-        return _shown(await find(caller, party, sender))
+        found = await desk.opt_outs.get(caller.account.id, party, sender)
+        if found is None:  # somebody lifted it at once
+            found = OptOut(
+                account_id=caller.account.id, sender=sender, recipient=party, source=API, created_at=desk.clock()
+            )
+        return _shown(found)
 
     @routes.delete("/optouts/{recipient}", "removeOptOut")
     async def remove(recipient: NameInPath, query: Annotated[WhichQuery, Query()], caller: Admitted) -> None:
@@ -181,13 +186,6 @@ def add_optouts(app: FastAPI, desk: Desk) -> None:
         parts = [wanted[start : start + PART] for start in range(0, len(wanted), PART)]
         added = sum([await desk.opt_outs.add_many(part) for part in parts])
         return Imported(added=added, unchanged=len(wanted) - added)
-
-    async def find(caller: Admitted, recipient: str, sender: str | None) -> OptOut:
-        after = (recipient, sender or "")
-        # The page behind the place just before this one begins with it.
-        before = (recipient[:-1], "\U0010ffff") if sender is None else (recipient, sender[:-1])
-        rows = await desk.opt_outs.page(caller.account.id, after=before, count=MOST)
-        return next(one for one in rows if (one.recipient, one.sender or "") == after)
 
 
 def _lines(body: bytes) -> list[str]:

@@ -127,10 +127,10 @@ class CatalogStore:
         """Add a carrier; its id. Raises Duplicate."""
         table = schema.carrier
         async with self._database.write() as connection:
+            await bump_version(connection)  # first: who else adds one waits, and sees this one
             taken = await connection.execute(select(table.c.id).where(table.c.name == name))
             if taken.one_or_none() is not None:
                 raise Duplicate(f"there is a carrier {name} already")
-            await bump_version(connection)
             values = {"name": name, "driver": driver, "settings": settings, "paused": False}
             if self._database.is_sqlite:
                 # It would give a removed carrier's id again, and with it that carrier's messages; the version

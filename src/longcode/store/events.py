@@ -9,6 +9,8 @@ from typing import Final
 from uuid import UUID
 
 from sqlalchemy import BigInteger, ColumnElement, Text, cast, delete, func, insert, literal, select, text, union_all
+from sqlalchemy.dialects.postgresql import insert as postgresql_insert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from longcode.domain.clock import mint_id
@@ -118,7 +120,8 @@ async def listen(connection: AsyncConnection, account_id: int) -> None:
     table = schema.event_listener
     known = await connection.scalar(select(table.c.account_id).where(table.c.account_id == account_id))
     if known is None:
-        await connection.execute(insert(table).values(account_id=account_id))
+        insert_ = sqlite_insert if connection.dialect.name == "sqlite" else postgresql_insert
+        await connection.execute(insert_(table).values(account_id=account_id).on_conflict_do_nothing())
 
 
 def _data(change: OptOutChange) -> dict[str, str | None]:

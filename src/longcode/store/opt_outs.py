@@ -111,6 +111,23 @@ class OptOutStore:
             await _note_removed(connection, account_id, recipient, lifted, source=source, now=self._clock())
         return len(lifted)
 
+    async def get(self, account_id: int, recipient: str, sender: str | None) -> OptOut | None:
+        """One opt-out of an account, or of one of its senders; None where there is none."""
+        query = select(_account.source, _account.created_at).where(
+            _account.account_id == account_id, _account.recipient == recipient
+        )
+        if sender is not None:
+            query = select(_number.source, _number.created_at).where(
+                _number.account_id == account_id, _number.recipient == recipient, _number.sender == sender
+            )
+        async with self._database.read() as connection:
+            row = (await connection.execute(query)).one_or_none()
+        if row is None:
+            return None
+        return OptOut(
+            account_id=account_id, sender=sender, recipient=recipient, source=row.source, created_at=row.created_at
+        )
+
     async def page(self, account_id: int, *, after: tuple[str, str] = ("", ""), count: int) -> list[OptOut]:
         """An account's opt-outs by recipient and sender, that of the whole account first.
 
