@@ -329,6 +329,23 @@ async def test_what_waits_for_a_removed_endpoint_is_forgotten(hooks: Hooks, endp
     assert endpoint.requests == []
 
 
+async def test_who_turns_an_endpoint_on_and_off_at_once_leaves_it_whole(hooks: Hooks) -> None:
+    endpoint_id, _ = await hooks.add("https://hooks.example/")
+    for _ in range(3):
+        await hooks.store.disable(endpoint_id, "for a while")
+        turned = await asyncio.gather(*(hooks.store.enable(endpoint_id) for _ in range(8)))
+        assert turned.count(True) == 1
+    await asyncio.gather(
+        *(turn for _ in range(4) for turn in (hooks.store.enable(endpoint_id), off(hooks, endpoint_id)))
+    )
+    enabled = (await hooks.store.get(endpoint_id)).disabled_at is None
+    assert len(await hooks.desk.world.rows("webhook_subscription")) == (len(EventType) if enabled else 0)
+
+
+async def off(hooks: Hooks, endpoint_id: int) -> bool:
+    return await hooks.store.disable(endpoint_id, "for a while")
+
+
 async def test_a_long_text_is_cut_and_says_so(hooks: Hooks, endpoint: Endpoint) -> None:
     await hooks.desk.world.login(hooks.desk.account, "ann", "bob")
     _, secret = await hooks.add(endpoint.url, EventType.MESSAGE_RECEIVED)

@@ -89,7 +89,10 @@ class Attempt:
 
 
 class WebhookStore:
-    """Endpoints and their log."""
+    """Endpoints and their log.
+
+    What changes endpoints begins with the catalogue's version: whoever else changes one waits for it.
+    """
 
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database
@@ -117,7 +120,7 @@ class WebhookStore:
             .where(table.c.account_id == account_id, table.c.per_message == per_message)
         )
         async with self._database.write() as connection:
-            await bump_version(connection)  # first: who else adds one waits, and counts this one too
+            await bump_version(connection)
             if per_message and await _named(connection, account_id, url) is not None:
                 raise Duplicate(f"there is an endpoint for messages that name {url}")
             if (await connection.execute(mine)).scalar_one() >= MOST_ENDPOINTS:
@@ -166,15 +169,16 @@ class WebhookStore:
     async def remove(self, endpoint_id: int, *, account_id: int | None = None) -> None:
         """Drop an endpoint and what waits for it; its log stays for the retention. Raises NotFound."""
         async with self._database.write() as connection:
+            await bump_version(connection)
             await _unsubscribe(connection, await _get(connection, endpoint_id, account_id))
             table = schema.webhook_endpoint
             await connection.execute(delete(table).where(table.c.id == endpoint_id))
-            await bump_version(connection)
         await forget_waiting(self._database, endpoint_id)
 
     async def disable(self, endpoint_id: int, reason: str, *, account_id: int | None = None) -> bool:
         """Send an endpoint nothing any more, not even what waits; False where it was so already. Raises NotFound."""
         async with self._database.write() as connection:
+            await bump_version(connection)
             endpoint = await _get(connection, endpoint_id, account_id)
             if endpoint.disabled_at is not None:
                 return False
@@ -186,6 +190,7 @@ class WebhookStore:
     async def enable(self, endpoint_id: int, *, account_id: int | None = None) -> bool:
         """Send an endpoint what happens from now on; False where it was so already. Raises NotFound."""
         async with self._database.write() as connection:
+            await bump_version(connection)
             endpoint = await _get(connection, endpoint_id, account_id)
             if endpoint.disabled_at is None:
                 return False
@@ -199,6 +204,7 @@ class WebhookStore:
     ) -> None:
         """Give an endpoint another secret, sealed; the one before signs too for a while. Raises NotFound."""
         async with self._database.write() as connection:
+            await bump_version(connection)
             before = await _get(connection, endpoint_id, account_id)
             await _change(connection, endpoint_id, secret=secret, old_secret=before.secret, old_secret_until=old_until)
 
@@ -344,4 +350,3 @@ async def _unsubscribe(connection: AsyncConnection, endpoint: Endpoint) -> None:
 async def _change(connection: AsyncConnection, endpoint_id: int, **values: object) -> None:
     table = schema.webhook_endpoint
     await connection.execute(update(table).where(table.c.id == endpoint_id).values(**values))
-    await bump_version(connection)
