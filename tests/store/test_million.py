@@ -51,7 +51,7 @@ BY_KEY: Final = {
     "LimitStore": "set",
     "MailboxStore": "register",
     "NumberStore": "get add replace change delete assign release",
-    "OptOutStore": "add add_many",
+    "OptOutStore": "add add_many get",
     "OutboxStore": "claim_fresh record",
     "PoolStore": "remove add drop owns",
     "ReceiptStore": "settle",
