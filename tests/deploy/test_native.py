@@ -26,7 +26,7 @@ import pytest
 
 from tests.calls import basic
 from tests.deploy.compose import DEVELOPMENT, PRODUCTION, ROOT, Service, services
-from tests.processes import Process, clean_environment, free_port, run_cli, wait_until
+from tests.processes import Longcode, Process, clean_environment, free_port, run_cli, wait_until
 from tests.services.postgresql import postgresql
 from tests.services.valkey import valkey
 
@@ -59,8 +59,10 @@ class Native:
         return clean_environment({**own, **self.more, **path})
 
     def process(self, name: str, command: Sequence[str] = ()) -> Process:
-        """The service, or the command in its place."""
+        """The service, or the command in its place: a fork then, where it is one of ours."""
         chosen = [SERVE_PORT.sub(str(self.port), part) for part in command or self.services[name].command]
+        if command and chosen[0] == "longcode":
+            return Longcode(*chosen[1:], folder=self.folder / name, env=self.environment(name))
         program = shutil.which(chosen[0], path=self.environment(name)["PATH"])
         assert program is not None, f"{chosen[0]} is not installed"
         return Process([program, *chosen[1:]], folder=self.folder / name, env=self.environment(name))
