@@ -9,12 +9,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import asyncpg
 from redis.asyncio import Redis
 
 from tests.cli.http import Http
+from tests.faults.asked import Asked
 from tests.faults.stream import DEMO, NUMBERS, SECRET
 from tests.processes import Longcode, free_port, run_cli
 from tests.services.postgresql import PostgresServer, postgresql
@@ -41,24 +40,15 @@ class Announced(Longcode):
 
 
 @dataclass(frozen=True, slots=True)
-class Cluster:
+class Cluster(Asked):
     """Everything that one installation runs on."""
 
-    database_url: str
     postgres: PostgresServer
     valkey: ValkeyServer
     broker: ValkeyServer
     serve: Longcode
     worker: Longcode
     beat: Longcode
-
-    async def ask(self, query: str, *values: object) -> list[tuple[Any, ...]]:
-        """What the database answers to a query."""
-        connection = await asyncpg.connect(self.database_url)
-        try:
-            return [tuple(row) for row in await connection.fetch(query, *values)]
-        finally:
-            await connection.close()
 
     async def forget_the_killed(self) -> None:
         """Let the leases and the flags that a killed worker left behind end now, not when their time is over."""

@@ -7,9 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import asyncpg
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
@@ -17,6 +15,7 @@ from longcode.engine.wake import CHANNEL
 from longcode.flow.jobs import SWEEP
 from longcode.smpp.session import Session
 from longcode.smpp.states import State
+from tests.faults.asked import Asked
 from tests.processes import Longcode, Process, free_port, run_cli, wait_until_async
 from tests.services.postgresql import PostgresServer, postgresql
 from tests.services.valkey import ValkeyServer, valkey
@@ -43,24 +42,15 @@ INSISTENT = Client("insistent", ("resend_unconfirmed=1",))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Installation:
+class Installation(Asked):
     """Everything that one installation runs on. log: what the SMSC took, a line each."""
 
-    database_url: str
     postgres: PostgresServer
     valkey: ValkeyServer
     serve: Longcode
     link: Longcode
     smsc: Smsc
     log: Path
-
-    async def ask(self, query: str, *values: object) -> list[tuple[Any, ...]]:
-        """What the database answers."""
-        connection = await asyncpg.connect(self.database_url)
-        try:
-            return [tuple(row) for row in await connection.fetch(query, *values)]
-        finally:
-            await connection.close()
 
     async def count(self, query: str, *values: object) -> int:
         """The one number that a query gives."""

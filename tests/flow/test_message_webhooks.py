@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import pytest
@@ -17,23 +16,11 @@ from longcode.flow.message_webhooks import TRUSTED_SECONDS, MessageWebhooks
 from longcode.store import schema
 from longcode.store.limits import AccountLimits, LimitStore
 from longcode.store.webhooks import MOST_ENDPOINTS
-from tests.flow.hooks import Hooks, open_hooks, seal
+from tests.flow.hooks import Hooks, seal
 from tests.flow.test_webhooks import deliver
 from tests.webhooks.endpoint import Endpoint, listening
 
 STEPS = ["message.delivered", "message.queued", "message.sent"]
-
-
-@pytest.fixture
-async def hooks(database_url: str) -> AsyncIterator[Hooks]:
-    async with open_hooks(database_url) as opened:
-        yield opened
-
-
-@pytest.fixture
-async def endpoint() -> AsyncIterator[Endpoint]:
-    async with listening() as opened:
-        yield opened
 
 
 async def to_the_end(hooks: Hooks) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -24,18 +24,6 @@ from tests.webhooks.endpoint import Endpoint, Reply, Request, answer, listening
 
 SENT = EventType.MESSAGE_SENT
 LONG = timedelta(days=3)
-
-
-@pytest.fixture
-async def hooks(database_url: str) -> AsyncIterator[Hooks]:
-    async with open_hooks(database_url) as opened:
-        yield opened
-
-
-@pytest.fixture
-async def endpoint() -> AsyncIterator[Endpoint]:
-    async with listening() as opened:
-        yield opened
 
 
 async def deliver(desk: Desk) -> None:

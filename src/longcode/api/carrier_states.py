@@ -18,13 +18,12 @@ from longcode.carriers.check import CheckFailed
 from longcode.domain.phone import digits_of
 from longcode.domain.scopes import OPERATOR
 from longcode.domain.timestamps import format_milli
-from longcode.errors import ConfigurationError, NotFound
+from longcode.errors import ConfigurationError
 from longcode.flow import carrier_trial
 from longcode.flow.carrier_standing import Standing, callback_urls, links_of, read_standing
 from longcode.flow.route_explanation import ANYBODY, NO_MESSAGE, explained
 from longcode.flow.routing import Parcel
 from longcode.store.carrier_status import COUNTED
-from longcode.store.catalog import CarrierRow
 
 
 class CircuitShown(BaseModel):
@@ -92,13 +91,13 @@ def add_carrier_states(app: FastAPI, desk: Desk) -> None:
     @routes.get("/carriers/{name}/status", "getCarrierStatus", scope_as=OPERATOR)
     async def status(name: NameInPath, caller: Admitted) -> CarrierState:
         """How a carrier stands: what waits for it, its binds, and whether it is left alone."""
-        row = await find(name_of(name))
-        return _state(await read_standing(await desk.catalog.now(), desk.carrier_status, row), desk)
+        catalog = await desk.catalog.now()
+        return _state(await read_standing(catalog, desk.carrier_status, catalog.carrier(name_of(name))), desk)
 
     @routes.post("/carriers/{name}/test", "testCarrier", scope_as=OPERATOR)
     async def try_(name: NameInPath, caller: Admitted) -> CarrierTrial:
         """Try a carrier's settings: connect, and ask what sends nothing."""
-        row, went_well = await find(name_of(name)), []
+        row, went_well = (await desk.catalog.now()).carrier(name_of(name)), []
         try:
             async with aclosing(carrier_trial.steps(row, desk.settings, desk.clock)) as steps:
                 async for step in steps:
@@ -121,12 +120,6 @@ def add_carrier_states(app: FastAPI, desk: Desk) -> None:
                 for way in ways
             ]
         )
-
-    async def find(name: str) -> CarrierRow:
-        for row in (await desk.catalog.now()).carriers.values():
-            if row.name == name:
-                return row
-        raise NotFound("there is no such carrier")
 
 
 def _state(standing: Standing, desk: Desk) -> CarrierState:

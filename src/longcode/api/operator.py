@@ -199,7 +199,7 @@ def _add_carriers(routes: Routes, desk: Desk) -> None:
             await desk.catalog_store.change_settings(
                 name_of(name), lambda row: changed_settings(row, given, unset, [], desk.settings)
             )
-        return await find(name)
+        return await find(name_of(name))
 
     @routes.delete("/carriers/{name}", "removeCarrier", scope_as=OPERATOR, errors=("refused",))
     async def remove(name: NameInPath, caller: Admitted) -> None:
@@ -210,20 +210,17 @@ def _add_carriers(routes: Routes, desk: Desk) -> None:
     async def pause(name: NameInPath, caller: Admitted) -> CarrierShown:
         """Hand nothing more to a carrier; its messages wait."""
         await desk.catalog_store.set_paused(name_of(name), True)
-        return await find(name)
+        return await find(name_of(name))
 
     @routes.post("/carriers/{name}/resume", "resumeCarrier", scope_as=OPERATOR)
     async def resume(name: NameInPath, caller: Admitted) -> CarrierShown:
         """Let a paused carrier go on."""
         await desk.catalog_store.set_paused(name_of(name), False)
-        return await find(name)
+        return await find(name_of(name))
 
     async def find(name: str) -> CarrierShown:
         catalog = await desk.catalog.now()
-        for row in catalog.carriers.values():
-            if row.name == name:
-                return _carrier(row, catalog)
-        raise NotFound("there is no such carrier")
+        return _carrier(catalog.carrier(name), catalog)
 
 
 def _add_routes(routes: Routes, desk: Desk) -> None:

@@ -19,12 +19,11 @@ from longcode.cli.session import data_option
 from longcode.cli.standing import details, print_links, standing_of, summary
 from longcode.cli.tables import Table, clean, echo_json, show_fields
 from longcode.domain.timestamps import format_milli
-from longcode.errors import ConfigurationError, NotFound
+from longcode.errors import ConfigurationError
 from longcode.flow.carrier_setup import changed_settings, check, sealed
 from longcode.flow.carrier_standing import Standing, callback_urls, shown_settings, tell_circuit
 from longcode.flow.carrier_trial import steps
-from longcode.flow.catalog import Catalog
-from longcode.store.catalog import CarrierRow, RouteRow
+from longcode.store.catalog import RouteRow
 
 NAME_CHARACTERS = 64
 
@@ -137,7 +136,7 @@ def show_carrier(name: str, as_json: bool, data: Path | None) -> None:
 
     async def read(product: Product) -> tuple[Standing, list[RouteRow], dict[int, str], datetime, dict[str, str]]:
         catalog = await product.catalog.now()
-        row = _find(catalog, name)
+        row = catalog.carrier(name)
         routes = [route for route in catalog.routes if route.carrier_id == row.id]
         standing, accounts = await standing_of(product, row), await product.accounts.names()
         return standing, routes, accounts, product.clock(), callback_urls(row, product.settings)
@@ -198,7 +197,7 @@ def check_carrier(name: str, as_json: bool, data: Path | None) -> None:
             click.echo(f"{'✓' if ok else '✗'} {clean(step)}")
 
     async def try_(product: Product) -> None:
-        row = _find(await product.catalog.now(), name)
+        row = (await product.catalog.now()).carrier(name)
         async with aclosing(steps(row, product.settings, product.clock)) as tried:
             async for step in tried:
                 tell(step, ok=True)
@@ -208,10 +207,3 @@ def check_carrier(name: str, as_json: bool, data: Path | None) -> None:
     except CheckFailed as error:
         tell(str(error), ok=False)
         raise SystemExit(1) from error
-
-
-def _find(catalog: Catalog, name: str) -> CarrierRow:
-    for row in catalog.carriers.values():
-        if row.name == name:
-            return row
-    raise NotFound(f"there is no carrier {name}")

@@ -10,7 +10,7 @@ from typing import Final
 
 from longcode.carriers.policy import Policy, parse
 from longcode.carriers.registry import SIMULATOR
-from longcode.errors import ConfigurationError
+from longcode.errors import ConfigurationError, NotFound
 from longcode.flow.routing import Parcel, RouteTable
 from longcode.flow.words import Vocabulary
 from longcode.store.catalog import CarrierRow, CatalogStore, RouteRow
@@ -43,6 +43,13 @@ class Catalog:
     def currency(self) -> str | None:
         """The currency of all routes' costs; None while no route has one."""
         return next((route.currency for route in self.routes if route.cost is not None), None)
+
+    def carrier(self, name: str) -> CarrierRow:
+        """The carrier of that name. Raises NotFound."""
+        for row in self.carriers.values():
+            if row.name == name:
+                return row
+        raise NotFound(f"there is no carrier {name}")
 
     def ways(self, parcel: Parcel, *, simulated: bool | None = None) -> Iterator[RouteRow]:
         """The routes that a message may take, one for each carrier, the first one first.

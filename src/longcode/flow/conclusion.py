@@ -50,13 +50,8 @@ def cut_attempts(claimed: Claimed, carrier_id: int) -> tuple[NewOutcome, ...]:
     )
 
 
-def not_written(submissions: Sequence[Submission], carrier_id: int) -> tuple[NewOutcome, ...]:
-    """The attempts of segments that were kept back at the last moment."""
-    return tuple(_outcome(carrier_id, submission, kind=UNWRITTEN) for submission in submissions)
-
-
 def unwritten(attempt: NewAttempt) -> NewOutcome:
-    """As `not_written`, of an attempt that never became a submission."""
+    """An attempt that is on record, and was kept back at the last moment."""
     return NewOutcome(
         attempt_id=attempt.id,
         message_id=attempt.message_id,

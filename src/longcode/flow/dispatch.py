@@ -21,7 +21,7 @@ from longcode.carriers.port import Accepted, Driver, Outcome, Submission, Unconf
 from longcode.domain.clock import Clock, MintId
 from longcode.domain.message import Status
 from longcode.errors import Unavailable
-from longcode.flow.conclusion import conclude, not_written, unwritten
+from longcode.flow.conclusion import conclude, unwritten
 from longcode.flow.failover import fail_over
 from longcode.flow.flight import Flight, begin_all, cut, end_expired, hold_unproven, put_back, take_off, waiting_status
 from longcode.flow.health import Health
@@ -277,10 +277,10 @@ class Lane:
     async def _keep_back(self, flights: Sequence[Flight], stopped: set[UUID] | None) -> list[Flight]:
         """Those that may go, of flights whose attempts are begun. stopped: as `_stopped` says."""
         self._stops_down = stopped is None
-        unwritten = [
+        kept = [
             Conclusion(
                 message_id=flight.claimed.message.id,
-                outcomes=not_written(flight.submissions, self._carrier_id),
+                outcomes=tuple(map(unwritten, begin_all([flight], self._carrier_id))),
                 status=Status.FAILED if stopped is not None else waiting_status(flight.claimed),
                 error="opted_out" if stopped is not None else None,
                 again_after=None if stopped is not None else STATE_DOWN_PAUSE,
@@ -288,7 +288,7 @@ class Lane:
             for flight in flights
             if stopped is None or flight.claimed.message.id in stopped
         ]
-        await self._means.outbox.conclude(unwritten)
+        await self._means.outbox.conclude(kept)
         return [] if stopped is None else [flight for flight in flights if flight.claimed.message.id not in stopped]
 
     def _is_late(self, flights: Sequence[Flight], lease: _Lease) -> bool:
