@@ -15,10 +15,11 @@ from longcode.domain.clock import mint_id, utc_now
 from longcode.domain.events import EventType
 from longcode.store import schema
 from longcode.store.boxes import BoxStore
-from longcode.store.commit_order import HIGHEST_ID, START, Place, box_xact
+from longcode.store.commit_order import START, Place, box_xact
 from longcode.store.database import Database, to_micros
 from longcode.store.event_stream import EventStream
 from longcode.store.events import News, tell
+from longcode.store.uuids import LAST_ID
 from tests.api.described import Client, client
 from tests.app import Api
 
@@ -64,7 +65,7 @@ async def test_reading_marks_nothing_and_an_ack_only_moves_forward(mine: Client)
 async def test_nobody_acknowledges_what_is_still_to_come(mine: Client) -> None:
     await write(mine, "1")
     assert texts(await read(mine)) == "1"
-    beyond = encode_place("mailbox", Place(2**63 - 1, HIGHEST_ID))
+    beyond = encode_place("mailbox", Place(2**63 - 1, LAST_ID))
     assert (await mine.post("/mailboxes/anna/ack", {"cursor": beyond})).status == 200
     assert await read(mine) == []
     await write(mine, "2")

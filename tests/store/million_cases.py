@@ -24,7 +24,7 @@ from longcode.store.event_stream import EventStream
 from longcode.store.following import FollowStore
 from longcode.store.intake import IntakeStore
 from longcode.store.keyed_calls import KeyedCallStore
-from longcode.store.leftovers import LATEST, LeftoverStore, ReceiptPlace
+from longcode.store.leftovers import LeftoverStore
 from longcode.store.limits import LimitStore
 from longcode.store.mailbox import Box, MailboxStore, Range
 from longcode.store.message_lists import MessageLists, Place, Wanted
@@ -33,13 +33,13 @@ from longcode.store.numbers import NumberStore, Order, SortKey
 from longcode.store.opt_outs import OptOutStore
 from longcode.store.outbox import OutboxStore
 from longcode.store.pools import PoolStore
+from longcode.store.receipt_order import LATEST, ReceiptPlace
 from longcode.store.receipts import ReceiptStore
 from longcode.store.removal import RemovalStore
 from longcode.store.rerouting import ReroutingStore
 from longcode.store.simulator import SimulatorLedger
 from longcode.store.stops import StopStore
-from longcode.store.strays import NO_PLACE, StrayStore
-from longcode.store.strays import Place as Receipt
+from longcode.store.strays import StrayStore
 from longcode.store.timeline import TimelineStore
 from longcode.store.usage import UsageStore
 from longcode.store.webhook_queue import Ended, WebhookQueue
@@ -380,8 +380,8 @@ def _jobs() -> Iterator[Case]:
     yield Case("ReceiptStore.respelled_for", "one", lambda s: s.receipts.respelled_for({"new": ["ref-900001"]}, 1))
     for deep in (False, True):
 
-        def behind(s: Stores, deep: bool = deep) -> Receipt:
-            return Receipt(s.place.at(999_000), s.place.id(999_000, "7002")) if deep else NO_PLACE
+        def behind(s: Stores, deep: bool = deep) -> ReceiptPlace:
+            return ReceiptPlace(s.place.at(999_000), s.place.id(999_000, "7002")) if deep else LATEST
 
         yield Case(
             "StrayStore.look_through",

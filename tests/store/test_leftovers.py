@@ -14,8 +14,9 @@ from longcode.store import schema
 from longcode.store.database import Database
 from longcode.store.intake import IntakeStore
 from longcode.store.leftovers import NOT_SWEPT, LeftoverStore
+from longcode.store.receipt_order import LATEST
 from longcode.store.receipts import ReceiptStore
-from longcode.store.strays import NO_PLACE, StrayStore
+from longcode.store.strays import StrayStore
 from tests.flow.world import HandClock
 from tests.store.test_timeline import CARRIER, OTHER_CARRIER, new, receipt, try_
 
@@ -32,7 +33,7 @@ async def database(database_url: str) -> AsyncIterator[Database]:
 async def note(database: Database, clock: HandClock) -> None:
     """Note strays as the sweep does."""
     strays = StrayStore(database, clock)
-    looked = await strays.look_through(NOW - NOT_SWEPT, NO_PLACE, 100)
+    looked = await strays.look_through(NOW - NOT_SWEPT, LATEST, 100)
     await strays.note([one.place for one in looked if not one.answered])
 
 

@@ -21,8 +21,8 @@ from longcode.domain.timestamps import format_milli
 from longcode.errors import ConfigurationError
 from longcode.flow import carrier_trial
 from longcode.flow.carrier_standing import Standing, callback_urls, links_of, read_standing
-from longcode.flow.route_explanation import ANYBODY, NO_MESSAGE, explained
-from longcode.flow.routing import Parcel
+from longcode.flow.route_explanation import ANYBODY, explained
+from longcode.flow.routing import NO_MESSAGE, Parcel
 from longcode.store.carrier_status import COUNTED
 
 

@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 
 from longcode.api.caller import Admitted
 from longcode.api.desk import Desk
-from longcode.api.fields import Body, Clean, MessageText, NumberValue, OneOf, chars
+from longcode.api.fields import TEXT_LENGTH, Body, Clean, MessageText, NumberValue, OneOf, chars
 from longcode.api.fields import Query as Asked
 from longcode.api.ids import NameInPath, name_of
 from longcode.api.problems import invalid, refuse
@@ -61,7 +61,7 @@ class Keywords(BaseModel):
 class ReplyDraft(Body):
     """How words with a meaning are answered. text: empty for not at all; {account} in it is the account's name."""
 
-    text: Annotated[Clean, chars(0, 1600)]
+    text: Annotated[Clean, chars(0, TEXT_LENGTH)]
     number: NumberValue | None = None
     language: Language = ""
 

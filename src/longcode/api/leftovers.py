@@ -16,7 +16,8 @@ from longcode.api.routing import Routes
 from longcode.domain.scopes import OPERATOR
 from longcode.domain.timestamps import format_milli
 from longcode.store.database import from_micros, to_micros
-from longcode.store.leftovers import LATEST, ReceiptPlace, Unowned
+from longcode.store.leftovers import Unowned
+from longcode.store.receipt_order import LATEST, ReceiptPlace
 from longcode.store.timeline import Reported
 
 

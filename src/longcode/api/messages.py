@@ -25,14 +25,13 @@ from longcode.domain.message import Direction, Message, Status
 from longcode.domain.public import PublicMessage, public_message
 from longcode.encoding import segments
 from longcode.errors import LongcodeError, NotFound
-from longcode.flow.routing import Parcel
+from longcode.flow.routing import NO_MESSAGE, Parcel
 from longcode.store.message_lists import Place, Wanted
 from longcode.wire.errors import Fault
 
 MOST_IN_BATCH: Final = 1000
 BATCH_BYTES: Final = 8 * 1024 * 1024
 TOGETHER: Final = 256
-NO_MESSAGE: Final = UUID(int=0)
 
 _logger = log.get("http")
 

@@ -14,8 +14,8 @@ from longcode.cli.tables import Table, echo_json, show_fields
 from longcode.domain.phone import canonical, digits_of
 from longcode.errors import ConfigurationError, NotFound
 from longcode.flow.route_check import RouteDraft, currency_of, faults_of
-from longcode.flow.route_explanation import ANYBODY, NO_MESSAGE, Way, explained
-from longcode.flow.routing import Parcel
+from longcode.flow.route_explanation import ANYBODY, Way, explained
+from longcode.flow.routing import NO_MESSAGE, Parcel
 from longcode.store.catalog import RouteRow
 
 ALL = "all"

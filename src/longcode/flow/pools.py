@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from uuid import UUID
 
 from longcode.domain.account import Account
 from longcode.domain.clock import Clock
 from longcode.domain.phone import canonical
 from longcode.errors import PoolEmpty
 from longcode.flow.catalog import Catalog, CatalogCache
-from longcode.flow.routing import Parcel
+from longcode.flow.routing import NO_MESSAGE, Parcel
 from longcode.store.pools import PoolSender, PoolStore
 
 # Whether a sender's carrier is open is asked before there is a message.
-_NO_MESSAGE = UUID(int=0)
 
 
 class Pools:
@@ -47,7 +45,7 @@ class Pools:
         return usable.get(sender, chosen)
 
     def _goes(self, catalog: Catalog, account: Account, sender: PoolSender, recipient: str) -> bool:
-        parcel = Parcel(account.id, sender.value, recipient, _NO_MESSAGE)
+        parcel = Parcel(account.id, sender.value, recipient, NO_MESSAGE)
         return catalog.choose(parcel, self._clock(), only_available=True) is not None
 
 

@@ -10,8 +10,9 @@ from uuid import UUID
 from longcode.carriers.port import CarrierReceipt, ReceiptStatus
 from longcode.domain.clock import Clock
 from longcode.domain.message import Status
+from longcode.store.receipt_order import LATEST, ReceiptPlace
 from longcode.store.receipts import ReceiptStore, Reported
-from longcode.store.strays import NO_PLACE, Place, Stray, StrayStore, Unproven
+from longcode.store.strays import Stray, StrayStore, Unproven
 
 RECENT = timedelta(hours=6)
 SWEEP_LIMIT = 5000
@@ -29,7 +30,7 @@ class Stretch:
     """Receipts that are still to be looked through: those after an instant and before a place."""
 
     since: datetime
-    until: Place
+    until: ReceiptPlace
 
 
 class Receipts:
@@ -100,7 +101,7 @@ class Receipts:
         # A clock that was set back leaves later receipts, and its own mark, ahead of it.
         since = now - RECENT if self._looked_until is None else min(self._looked_until, now) - AGAIN
         self._stretches = [one for one in self._stretches if one.until.received_at > now - RECENT]
-        self._stretches.append(Stretch(since, NO_PLACE))
+        self._stretches.append(Stretch(since, LATEST))
         self._looked_until = now
         for _ in range(self._pages_a_sweep):
             if not self._stretches:

@@ -5,14 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
-from uuid import UUID
 
 from longcode.domain.timestamps import format_milli
 from longcode.flow.catalog import Catalog
 from longcode.flow.routing import Parcel, is_shared, rank
 
 ANYBODY: Final = 0  # no account's id
-NO_MESSAGE: Final = UUID(int=0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,12 +12,17 @@ from decimal import Decimal
 from hashlib import blake2b
 from itertools import groupby
 from math import log
+from typing import Final
 from uuid import UUID
 
 from longcode.domain.phone import canonical, digits_of
 from longcode.store.catalog import RouteRow
 
 _UNKNOWN_COST = Decimal("Infinity")
+
+
+# Of what is only asked about.
+NO_MESSAGE: Final = UUID(int=0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,6 @@ from datetime import datetime
 from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Table, delete, insert, select, update
-from sqlalchemy.dialects.postgresql import insert as postgresql_insert
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.exc import IntegrityError
 
 from longcode.domain.account import Account, Operator
@@ -227,7 +225,7 @@ class AccountStore:
             return ApiKey(added.scalar_one(), values["hint"], now, None, _scopes(values.get("scopes")))
 
     async def _add(self, table: Table, **values: object) -> bool:
-        insert_ = sqlite_insert if self._database.is_sqlite else postgresql_insert
+        insert_ = self._database.insert
         async with self._database.write() as connection:
             result = await connection.execute(insert_(table).values(**values).on_conflict_do_nothing())
             if result.rowcount:

@@ -14,8 +14,6 @@ from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Table, and_, delete, insert, or_, select, text, update
-from sqlalchemy.dialects.postgresql import insert as postgresql_insert
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from longcode.carriers.port import InboundSms
@@ -153,7 +151,7 @@ class ArrivalStore:
             "delivery": delivery,
         }
         async with self._database.write() as connection:
-            insert_ = sqlite_insert if self._database.is_sqlite else postgresql_insert
+            insert_ = self._database.insert
             await connection.execute(insert_(schema.inbound_unowned).on_conflict_do_nothing(), row)
 
     async def unowned(self, limit: int, after: UUID | None = None) -> list[Unowned]:

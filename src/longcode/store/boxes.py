@@ -11,16 +11,15 @@ from datetime import datetime
 from typing import Any, Final
 
 from sqlalchemy import BigInteger, Select, Uuid, delete, exists, func, literal, select, tuple_
-from sqlalchemy.dialects.postgresql import insert as postgresql_insert
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from longcode.domain.clock import Clock
 from longcode.domain.message import Medium, Message
 from longcode.store import schema
-from longcode.store.commit_order import HIGHEST_ID, START, Place, behind, horizon, settled
+from longcode.store.commit_order import START, Place, behind, horizon, settled
 from longcode.store.database import Database, to_micros
 from longcode.store.messages import read_many
+from longcode.store.uuids import LAST_ID
 
 _box: Final = schema.mailbox.c
 _ack: Final = schema.mailbox_ack.c
@@ -78,7 +77,7 @@ class BoxStore:
 
         A place beyond the end of the box means its end: nobody acknowledges what is still to come.
         """
-        insert_ = sqlite_insert if self._database.is_sqlite else postgresql_insert
+        insert_ = self._database.insert
         now = self._clock()
         before = tuple_(_ack.xact, _ack.message_id)
         async with self._database.write() as connection:
@@ -115,9 +114,9 @@ class BoxStore:
 async def _end(connection: AsyncConnection, account_id: int, name: str, now: datetime) -> Place:
     """A place behind all that a reader of a box may have seen, and before all that is still to come."""
     if connection.dialect.name != "sqlite":
-        return Place((await connection.execute(select(horizon()))).scalar_one() - 1, HIGHEST_ID)
+        return Place((await connection.execute(select(horizon()))).scalar_one() - 1, LAST_ID)
     newest = select(func.max(_box.xact)).where(_box.account_id == account_id, _box.recipient == name)
-    return Place(max(await connection.scalar(newest) or 0, to_micros(now)), HIGHEST_ID)
+    return Place(max(await connection.scalar(newest) or 0, to_micros(now)), LAST_ID)
 
 
 def box_query(connection: AsyncConnection, account_id: int, name: str, after: Place, count: int) -> Select[Any]:

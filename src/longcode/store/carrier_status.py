@@ -9,8 +9,6 @@ from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, FromClause, Select, delete, func, literal, select
-from sqlalchemy.dialects.postgresql import insert as postgresql_insert
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from longcode.store import schema
 from longcode.store.database import Database
@@ -85,7 +83,7 @@ class CarrierStatusStore:
     async def report(self, carrier_id: int, process: str, status: Mapping[str, Any], now: datetime) -> None:
         """Keep what a process says of a carrier's links; forget processes that fell silent long ago."""
         table = schema.carrier_status
-        insert_ = sqlite_insert if self._database.is_sqlite else postgresql_insert
+        insert_ = self._database.insert
         values = {"status": dict(status), "updated_at": now}
         statement = insert_(table).values(carrier_id=carrier_id, process=process, **values)
         async with self._database.write() as connection:

@@ -8,8 +8,6 @@ from decimal import Decimal
 from typing import Any, Final
 
 from sqlalchemy import RowMapping, delete, insert, select, update
-from sqlalchemy.dialects.postgresql import insert as postgresql_insert
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from longcode.domain.clock import Clock
@@ -234,7 +232,7 @@ class CatalogStore:
         """Let an account, or one of its senders (as PaceRow has it), send at most so fast."""
         table = schema.pace
         async with self._database.write() as connection:
-            insert_ = sqlite_insert if self._database.is_sqlite else postgresql_insert
+            insert_ = self._database.insert
             new = insert_(table).values(account_id=account_id, sender=sender, segments_per_second=segments_per_second)
             await connection.execute(
                 new.on_conflict_do_update(

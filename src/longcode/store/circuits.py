@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import delete, or_, select, update
-from sqlalchemy.dialects.postgresql import insert as postgresql_insert
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from longcode.store import schema
@@ -47,7 +45,7 @@ class CircuitStore:
         """
         table = schema.carrier_circuit
         new = {"cause": cause, "until": now + pause, "openings": after + 1, "probe_until": None}
-        insert_ = sqlite_insert if self._database.is_sqlite else postgresql_insert
+        insert_ = self._database.insert
         async with self._database.write() as connection:
             if after:
                 again = update(table).where(table.c.carrier_id == carrier_id, table.c.openings == after).values(**new)

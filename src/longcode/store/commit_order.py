@@ -14,9 +14,7 @@ from sqlalchemy import BigInteger, ColumnElement, Text, Uuid, cast, func, litera
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from longcode.store import schema
-
-LOWEST_ID: Final = UUID(int=0)
-HIGHEST_ID: Final = UUID(int=2**128 - 1)
+from longcode.store.uuids import FIRST_ID
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -27,7 +25,7 @@ class Place:
     id: UUID
 
 
-START: Final = Place(-1, LOWEST_ID)
+START: Final = Place(-1, FIRST_ID)
 
 
 def behind(xact: ColumnElement[int], id_: ColumnElement[UUID], place: Place) -> ColumnElement[bool]:

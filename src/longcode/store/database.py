@@ -12,7 +12,9 @@ from functools import partial
 from typing import Any
 
 import asyncpg
-from sqlalchemy import BigInteger, DateTime, TypeDecorator, event
+from sqlalchemy import BigInteger, DateTime, Table, TypeDecorator, event
+from sqlalchemy.dialects.postgresql import insert as postgresql_insert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.engine import URL, Dialect, make_url
 from sqlalchemy.exc import DBAPIError, DisconnectionError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -109,6 +111,7 @@ class Database:
 
     `read` and `write` are one transaction each. On SQLite all writes of a process go through
     one connection, one after the other: its single writer.
+    insert: an INSERT that knows ON CONFLICT.
     command_seconds: how long a statement may take on PostgreSQL; None: for ever.
     told: called after each commit that wrote events that somebody listens to.
     """
@@ -116,6 +119,7 @@ class Database:
     def __init__(self, url: str, *, pool_size: int = 10, command_seconds: float | None = COMMAND_SECONDS) -> None:
         parsed = parse_url(url)
         self.is_sqlite = parsed.get_backend_name() == "sqlite"
+        self.insert = _insert_of(self.is_sqlite)
         self.capabilities = SQLITE if self.is_sqlite else POSTGRESQL
         self.told: Callable[[], None] = _nobody
         self._writer = asyncio.Lock()
@@ -187,6 +191,15 @@ class Database:
         if self._drivers is not None:
             await self._drivers.close(CLOSE_SECONDS)
         await self.engine.dispose()
+
+
+def insert_on(connection: AsyncConnection) -> Callable[[Table], Any]:
+    """As Database.insert."""
+    return _insert_of(connection.dialect.name == "sqlite")
+
+
+def _insert_of(is_sqlite: bool) -> Callable[[Table], Any]:
+    return sqlite_insert if is_sqlite else postgresql_insert
 
 
 def _cut(connection: Any) -> None:

@@ -10,10 +10,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from longcode.domain.events import Event, EventType
 from longcode.store import schema
-from longcode.store.commit_order import LOWEST_ID, Place, behind, horizon, settled
+from longcode.store.commit_order import Place, behind, horizon, settled
 from longcode.store.database import Database
 from longcode.store.events import listen, opt_out_change
 from longcode.store.messages import read_many
+from longcode.store.uuids import FIRST_ID
 
 _event: Final = schema.event.c
 
@@ -39,9 +40,9 @@ class EventStream:
         async with self._database.read() as connection:
             if connection.dialect.name != "sqlite":
                 xmin: int = (await connection.execute(select(horizon()))).scalar_one()
-                return Place(xmin - 1, LOWEST_ID)
+                return Place(xmin - 1, FIRST_ID)
             last = await connection.scalar(select(func.max(_event.xact)).where(_event.account_id == account_id))
-            return Place((last or 0) + 1, LOWEST_ID)
+            return Place((last or 0) + 1, FIRST_ID)
 
     async def page(self, account_id: int, *, after: Place, count: int) -> list[Told]:
         """The events behind a place, each message as it is now."""

@@ -9,15 +9,13 @@ from typing import Final
 from uuid import UUID
 
 from sqlalchemy import BigInteger, ColumnElement, Text, cast, delete, func, insert, literal, select, text, union_all
-from sqlalchemy.dialects.postgresql import insert as postgresql_insert
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from longcode.domain.clock import mint_id
 from longcode.domain.events import OF_STATUS, EventType, OptOutChange
 from longcode.domain.message import Status
 from longcode.store import schema
-from longcode.store.database import NEWS
+from longcode.store.database import NEWS, insert_on
 
 # No transaction of the intake writes as many.
 MOST_EVENTS: Final = 2000
@@ -120,7 +118,7 @@ async def listen(connection: AsyncConnection, account_id: int) -> None:
     table = schema.event_listener
     known = await connection.scalar(select(table.c.account_id).where(table.c.account_id == account_id))
     if known is None:
-        insert_ = sqlite_insert if connection.dialect.name == "sqlite" else postgresql_insert
+        insert_ = insert_on(connection)
         await connection.execute(insert_(table).values(account_id=account_id).on_conflict_do_nothing())
 
 

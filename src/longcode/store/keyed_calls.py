@@ -7,8 +7,6 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from sqlalchemy import ColumnElement, and_, delete, select, update
-from sqlalchemy.dialects.postgresql import insert as postgresql_insert
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from longcode.domain.clock import Clock
 from longcode.store import schema
@@ -47,7 +45,7 @@ class KeyedCallStore:
     async def claim(self, name: CallKey, fingerprint: bytes) -> KeyedCall | None:
         """Claim a key for a call; the call that has it, where that is another one, or this one under way."""
         now = self._clock()
-        insert = sqlite_insert if self._database.is_sqlite else postgresql_insert
+        insert = self._database.insert
         row = {"fingerprint": fingerprint, "claimed_until": now + LEASE, "created_at": now}
         new = insert(schema.keyed_call).values(account_id=name.account_id, key=name.key, **row)
         left_lying = and_(_is(name), _call.answer.is_(None), _call.claimed_until <= now)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, literal, select, tuple_, union_all
+from sqlalchemy import Select, select, union_all
 
 from longcode.domain.clock import Clock
-from longcode.store import schema
+from longcode.store import receipt_order, schema
 from longcode.store.database import Database
+from longcode.store.receipt_order import LATEST, ReceiptPlace
 from longcode.store.timeline import FITS, RECEIPT_COLUMNS, Reported
 
 # A receipt that is younger was perhaps not looked at by the sweep, which notes those that fit nothing.
@@ -31,18 +32,6 @@ class Unowned:
     text: str
     partial: bool
     received_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class ReceiptPlace:
-    """A receipt's place among all."""
-
-    received_at: datetime
-    id: UUID
-
-
-# Behind it is everything.
-LATEST: Final = ReceiptPlace(datetime.max.replace(tzinfo=UTC), UUID(int=2**128 - 1))
 
 
 class LeftoverStore:
@@ -89,7 +78,7 @@ def unmatched_query(count: int, not_swept_since: datetime, before: ReceiptPlace 
     noted = (
         select(*RECEIPT_COLUMNS)
         .join_from(schema.stray_receipt, schema.receipt, _receipt.id == _stray.receipt_id)
-        .where(_behind(before, _stray.received_at, _stray.receipt_id), fits.is_(None))
+        .where(receipt_order.before(before, _stray.received_at, _stray.receipt_id), fits.is_(None))
         .order_by(_stray.received_at.desc(), _stray.receipt_id.desc())
         .limit(count)
     )
@@ -105,15 +94,7 @@ def latest_receipts(count: int, before: ReceiptPlace = LATEST) -> Select[Any]:
     """A page of all receipts: a walk back along their index."""
     return (
         select(*RECEIPT_COLUMNS)
-        .where(_behind(before, _receipt.received_at, _receipt.id))
+        .where(receipt_order.before(before, _receipt.received_at, _receipt.id))
         .order_by(_receipt.received_at.desc(), _receipt.id.desc())
         .limit(count)
-    )
-
-
-def _behind(
-    before: ReceiptPlace, received_at: ColumnElement[datetime], id_: ColumnElement[UUID]
-) -> ColumnElement[bool]:
-    return tuple_(received_at, id_) < tuple_(
-        literal(before.received_at, received_at.type), literal(before.id, id_.type)
     )

@@ -10,7 +10,6 @@ from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import delete, select
-from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -75,7 +74,7 @@ class LimitStore:
             "spend_per_day_micros": None if spend is None else to_millionths(spend),
             "destinations": list(limits.destinations),
         }
-        insert_ = sqlite_insert if self._database.is_sqlite else postgresql_insert
+        insert_ = self._database.insert
         async with self._database.write() as connection:
             if limits == AccountLimits():
                 await connection.execute(delete(table).where(table.c.account_id == account_id))

@@ -14,14 +14,12 @@ from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import Table, and_, delete, insert, literal, select, text, tuple_, union_all
-from sqlalchemy.dialects.postgresql import insert as postgresql_insert
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from longcode.domain.clock import Clock
 from longcode.domain.events import EventType, OptOutChange
 from longcode.store import schema
-from longcode.store.database import Database
+from longcode.store.database import Database, insert_on
 from longcode.store.events import News, tell
 
 # What an opt-out came by.
@@ -231,7 +229,7 @@ async def is_opted_out(connection: AsyncConnection, account_id: int, sender: str
 
 async def _insert(connection: AsyncConnection, table: Table, wanted: Sequence[OptOut]) -> list[OptOut]:
     """Insert what is not there; that."""
-    insert_ = sqlite_insert if connection.dialect.name == "sqlite" else postgresql_insert
+    insert_ = insert_on(connection)
     fresh = []
     for start in range(0, len(wanted), MANY_ROWS):
         chunk = wanted[start : start + MANY_ROWS]

@@ -14,14 +14,12 @@ from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import delete, insert, literal, or_, select, tuple_, update
-from sqlalchemy.dialects.postgresql import insert as postgresql_insert
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from longcode.domain.clock import Clock
 from longcode.domain.message import Message, Status, sources_of
 from longcode.store import outbox_hot, schema
-from longcode.store.database import Database
+from longcode.store.database import Database, insert_on
 from longcode.store.events import tell_moved
 from longcode.store.messages import read_many, to_message
 
@@ -285,7 +283,7 @@ async def add_outcomes(connection: AsyncConnection, outcomes: Sequence[NewOutcom
         "reason",
     )
     rows = [{**dict(zip(names, _outcome_values(outcome), strict=True)), "ended_at": now} for outcome in outcomes]
-    insert_ = sqlite_insert if connection.dialect.name == "sqlite" else postgresql_insert
+    insert_ = insert_on(connection)
     await connection.execute(insert_(schema.outcome).on_conflict_do_nothing(), rows)
 
 

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Select, and_, delete, func, select, update
-from sqlalchemy.dialects.postgresql import insert as postgresql_insert
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from longcode.domain.clock import Clock
@@ -174,7 +172,7 @@ class PoolStore:
             return known or sender
 
     def _insert(self, table: Any) -> Any:
-        return (sqlite_insert if self._database.is_sqlite else postgresql_insert)(table)
+        return self._database.insert(table)
 
 
 async def _pool_id(connection: AsyncConnection, account_id: int, name: str) -> int:

@@ -11,15 +11,13 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy import bindparam, delete, func, insert, select, update
-from sqlalchemy.dialects.postgresql import insert as postgresql_insert
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from longcode.carriers.port import ReceiptStatus
 from longcode.carriers.simulator import Entry, Offer, OwedReceipt
 from longcode.domain.clock import Clock, MintId
 from longcode.store import schema
-from longcode.store.database import Database
+from longcode.store.database import Database, insert_on
 
 # (message id, segment index): what a segment is known by.
 SegmentKey = tuple[UUID, int]
@@ -172,7 +170,7 @@ async def _open_entries(
         }
         for offer in sorted(offers, key=_key)
     ]
-    insert_ = sqlite_insert if connection.dialect.name == "sqlite" else postgresql_insert
+    insert_ = insert_on(connection)
     await connection.execute(insert_(table).on_conflict_do_nothing(), rows)
     query = (
         select(table.c.message_id, table.c.segment_index, table.c.refusals, table.c.reference)

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, and_, delete, literal, or_, select, text, tuple_
-from sqlalchemy.dialects.postgresql import insert as postgresql_insert
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+from sqlalchemy import ColumnElement, Select, and_, delete, or_, select, text
 
 from longcode.carriers.port import ReceiptStatus
 from longcode.domain.clock import Clock
@@ -19,30 +17,18 @@ from longcode.domain.phone import canonical
 from longcode.store import schema
 from longcode.store.database import Database
 from longcode.store.outbox import NewOutcome, add_outcomes, hurry
-from longcode.store.uuids import LAST_ID
+from longcode.store.receipt_order import ReceiptPlace, before
 
 _OPEN: Final = [status.value for status in Status if not is_final(status)]
 # Word by word as its index has it: a bound value would keep the index from being used.
 _UNCONFIRMED: Final = text("outcome.kind = 'unconfirmed'")
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Place:
-    """Where a receipt stands among all."""
-
-    received_at: datetime
-    id: UUID
-
-
-# Behind every receipt.
-NO_PLACE: Final = Place(datetime.max.replace(tzinfo=UTC), LAST_ID)
-
-
 @dataclass(frozen=True, slots=True)
 class Looked:
     """A receipt that was looked at. answered: an answer explains it. unsettled: its message is not at its end."""
 
-    place: Place
+    place: ReceiptPlace
     reference: str
     answered: bool
     unsettled: bool
@@ -81,12 +67,12 @@ class StrayStore:
         self._database = database
         self._clock = clock
 
-    async def look_through(self, since: datetime, until: Place, limit: int) -> list[Looked]:
+    async def look_through(self, since: datetime, until: ReceiptPlace, limit: int) -> list[Looked]:
         """The last receipts after an instant and before a place, the latest first, with what is known of them."""
         receipt, outcome, message = schema.receipt.c, schema.outcome.c, schema.message.c
         walked = (
             select(receipt.id, receipt.received_at, receipt.reference, receipt.carrier_id, receipt.status)
-            .where(receipt.received_at > since, tuple_(receipt.received_at, receipt.id) < _here(until))
+            .where(receipt.received_at > since, before(until, receipt.received_at, receipt.id))
             .order_by(receipt.received_at.desc(), receipt.id.desc())
             .limit(limit)
             .subquery("walked")
@@ -105,15 +91,15 @@ class StrayStore:
         ).order_by(walked.c.received_at.desc(), walked.c.id.desc())
         async with self._database.read() as connection:
             return [
-                Looked(Place(row.received_at, row.id), row.reference, bool(row.answered), bool(row.unsettled))
+                Looked(ReceiptPlace(row.received_at, row.id), row.reference, bool(row.answered), bool(row.unsettled))
                 for row in await connection.execute(query)
             ]
 
-    async def note(self, places: Sequence[Place]) -> None:
+    async def note(self, places: Sequence[ReceiptPlace]) -> None:
         """Note receipts that no answer explains; harmless when repeated."""
         rows = [{"receipt_id": place.id, "received_at": place.received_at} for place in places]
         if rows:
-            insert_ = sqlite_insert if self._database.is_sqlite else postgresql_insert
+            insert_ = self._database.insert
             async with self._database.write() as connection:
                 await connection.execute(insert_(schema.stray_receipt).on_conflict_do_nothing(), rows)
 
@@ -238,8 +224,3 @@ def _answers_of(receipts: Any) -> Select[Any]:
     outcome = schema.outcome.c
     its = or_(outcome.carrier_id == receipts.c.carrier_id, receipts.c.carrier_id.is_(None))
     return select(outcome.attempt_id).where(_answers(receipts.c.reference), its)
-
-
-def _here(place: Place) -> Any:
-    receipt = schema.receipt.c
-    return tuple_(literal(place.received_at, receipt.received_at.type), literal(place.id, receipt.id.type))

@@ -12,8 +12,6 @@ from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Select, and_, delete, func, insert, literal, select, update
-from sqlalchemy.dialects.postgresql import insert as postgresql_insert
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.dml import ReturningInsert
@@ -263,7 +261,7 @@ class WebhookStore:
     async def _queue(self, connection: AsyncConnection, endpoint_id: int, event_ids: Sequence[UUID]) -> None:
         """Due now, as if never tried; for one that is being tried at this moment, that counts."""
         table = schema.webhook_queue
-        insert_ = sqlite_insert if self._database.is_sqlite else postgresql_insert
+        insert_ = self._database.insert
         now = self._clock()
         row = {"endpoint_id": endpoint_id, "due_at": now, "tries": 0}
         new = insert_(table)

@@ -8,8 +8,6 @@ from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Table, delete, select, text
-from sqlalchemy.dialects.postgresql import insert as postgresql_insert
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from longcode.domain.message import Message
@@ -200,7 +198,7 @@ class WordStore:
             )
 
     async def _set(self, table: Table, values: dict[str, Any], key: Sequence[str]) -> None:
-        insert_ = sqlite_insert if self._database.is_sqlite else postgresql_insert
+        insert_ = self._database.insert
         new = insert_(table).values(values)
         rest = {name: new.excluded[name] for name in values if name not in key}
         async with self._database.write() as connection:
