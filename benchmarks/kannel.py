@@ -11,10 +11,12 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import socket
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import uvloop
@@ -69,6 +71,16 @@ def kannel_request(run: str) -> Callable[[int], bytes]:
     return build
 
 
+@contextmanager
+def _once_open(port: int, what: str) -> Iterator[None]:
+    def listens() -> bool:
+        with socket.socket() as knock:
+            return knock.connect_ex(("127.0.0.1", port)) == 0
+
+    wait_until(listens, 10, 0.1, what=what)
+    yield
+
+
 def kannel() -> None:
     """Kannel's figures, one run."""
     with tempfile.TemporaryDirectory() as name:
@@ -85,16 +97,18 @@ def kannel() -> None:
         with (
             Process([*smsc, "--script", script], folder=folder, env={"PYTHONPATH": str(root)}),
             Process([str(shutil.which("bearerbox")), str(configuration)], folder=folder / "bearerbox", env=PATHS),
+            _once_open(values["box"], "bearerbox"),
             Process([str(shutil.which("smsbox")), str(configuration)], folder=folder / "smsbox", env=PATHS),
+            _once_open(http_port, "smsbox"),
         ):
-            time.sleep(3)
+            time.sleep(1)
+            for rate in outbound.LONE_RATES:
+                outbound.paced(http_port, log, kannel_request, rate)
+            before = len(outbound.read_log(log))
             started = time.time()
             figures = uvloop.run(saturate(http_port, kannel_request("k"), connections=CONNECTIONS, seconds=SECONDS))
             ended = time.time()
-            count = sum(figures.statuses.values())
-            taken = wait_until(
-                lambda: lines if len(lines := outbound.read_log(log)) >= count else None, 60, 0.1, what="the SMSC"
-            )
+            taken = outbound.wait_log(log, before + sum(figures.statuses.values()))
         sent = sum(started <= moment <= ended for moment in taken)
         rest = [moment for moment in taken if moment > ended]
         show("Kannel accepted, saturated", figures)
@@ -111,6 +125,7 @@ def main() -> None:
     for _ in range(2):
         kannel()
         print("Longcode")
+        outbound.lone()
         outbound.saturated(receipts=False)
 
 

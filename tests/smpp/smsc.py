@@ -79,7 +79,8 @@ class Script(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class Taken(msgspec.Struct, frozen=True):
-    """One submit_sm that the SMSC took: a line of the log. time: seconds since 1970. tlvs: by name, bytes as hex."""
+    """One submit_sm that the SMSC took: a line of the log. time: when it came in, seconds since
+    1970. tlvs: by name, bytes as hex."""
 
     time: float
     system_id: str
@@ -97,6 +98,12 @@ class _ScriptedSession(Session):
     """A session whose answers to submit_sm go through the script."""
 
     smsc: Smsc
+    received_at = 0.0
+
+    def data_received(self, data: bytes) -> None:
+        """Note when the octets came in, before they are read."""
+        self.received_at = time.time()
+        super().data_received(data)
 
     def answer(self, sequence_number: int, response: pdu.Response) -> None:
         if isinstance(response, pdu.SubmitSmResp) and not response.command_status:
@@ -248,8 +255,9 @@ class Smsc:
         return False
 
     def _take(self, session: Session, request: pdu.SubmitSm, message_id: str) -> None:
+        assert isinstance(session, _ScriptedSession)
         taken = Taken(
-            time=time.time(),
+            time=session.received_at,
             system_id=session.bound_by.system_id if session.bound_by else "",
             source=request.source_addr,
             destination=request.destination_addr,

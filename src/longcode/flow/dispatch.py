@@ -36,6 +36,8 @@ DRAIN_SECONDS = 5.0
 LEASE = timedelta(seconds=60)
 # Attempts are begun no later: they are committed before anybody else can claim their messages, or not at all.
 BEGIN = LEASE - timedelta(seconds=20)
+# What was begun in a hurry is on the wire before the queue is asked for more.
+AFTER_HURRY_SECONDS = 0.001
 STATE_DOWN_PAUSE = timedelta(seconds=2)
 LEAST_PAUSE = timedelta(seconds=1)
 # Outcomes gather so long, so that one commit holds many.
@@ -173,6 +175,7 @@ class Lane:
             if fresh and self._is_at_rest() and room.most is None and capacity.segments >= len(fresh):
                 await self._hurry(fresh)
                 fresh = ()
+                await asyncio.sleep(AFTER_HURRY_SECONDS)
                 continue
             limit, at_most = self._pacing.limit(capacity.segments), self._pacing.at_most()
             limit = limit if room.most is None else min(limit, room.most)

@@ -248,6 +248,8 @@ class Settlement:
             return
         lost = [pending for pending in batch if pending.entry.key is not None and _id(pending) not in claimed]
         self._wake_carriers([*messages, *replies_to(messages)])
+        # What the loop writes leaves at the end of a turn: kicks go in this one, before the answers are made.
+        await asyncio.sleep(0)
         for pending in batch:
             if pending not in lost:
                 pending.accept(pending.judged.messages[0].message, replayed=False)
