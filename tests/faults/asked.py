@@ -14,6 +14,14 @@ class Asked:
 
     database_url: str
 
+    async def execute(self, statements: str) -> None:
+        """Have the database carry out statements."""
+        connection = await asyncpg.connect(self.database_url)
+        try:
+            await connection.execute(statements)
+        finally:
+            await connection.close()
+
     async def ask(self, query: str, *values: object) -> list[tuple[Any, ...]]:
         """What the database answers to a query."""
         connection = await asyncpg.connect(self.database_url)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,8 +85,13 @@ class Installation(Asked):
 
 
 @asynccontextmanager
-async def open_installation(folder: Path) -> AsyncIterator[Installation]:
-    """A running installation with both clients, bound to its SMSC."""
+async def open_installation(
+    folder: Path, *, longcode: Callable[..., Longcode] = Longcode, prepare: str = ""
+) -> AsyncIterator[Installation]:
+    """A running installation with both clients, bound to its SMSC.
+
+    longcode: makes its processes. prepare: what is done to the empty database.
+    """
     log = folder / "smsc.log"
     with postgresql() as database, valkey() as state:
         url = await database.create_database("longcode")
@@ -95,10 +100,12 @@ async def open_installation(folder: Path) -> AsyncIterator[Installation]:
             "LONGCODE_REDIS_URL": state.url,
             "LONGCODE_DATA": str(folder / "data"),
         }
+        if prepare:
+            await Asked(url).execute(prepare)
         smsc = await Smsc.start(log=log)
         await asyncio.to_thread(_set_up, smsc.port, env)
-        serve = Longcode("serve", folder=folder / "serve", port=free_port(), env=env)
-        link = Longcode("link", folder=folder / "link", env=env)
+        serve = longcode("serve", folder=folder / "serve", port=free_port(), env=env)
+        link = longcode("link", folder=folder / "link", env=env)
         installation = Installation(
             database_url=url, postgres=database, valkey=state, serve=serve, link=link, smsc=smsc, log=log
         )

@@ -59,7 +59,7 @@ def new(world: World, **changes: Any) -> NewMessage:
         queued=True,
         carrier_id=CARRIER,
         due_at=world.clock(),
-        expires_at=world.clock() + timedelta(days=1),
+        validity=timedelta(days=1),
     )
 
 

@@ -164,7 +164,7 @@ class World:
             queued=True,
             carrier_id=CARRIER,
             due_at=self.clock(),
-            expires_at=self.clock() + timedelta(days=1),
+            validity=timedelta(days=1),
         )
         await IntakeStore(self.database).insert([new], [])
         self.totals[message.id] = segment_count

@@ -44,7 +44,7 @@ async def orphan(world: World, driver: str = "smpp") -> NewMessage:
         carrier_id=carrier_id,
         priority=5,
         due_at=now,
-        expires_at=now + VALIDITY,
+        validity=VALIDITY,
     )
     await world.store.insert([late], [])
     return late

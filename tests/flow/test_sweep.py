@@ -10,7 +10,6 @@ import pytest
 from longcode.domain.clock import mint_id
 from longcode.domain.message import Status
 from longcode.errors import StorageDown
-from longcode.flow.accept import VALIDITY
 from longcode.flow.arrival import Arrivals
 from longcode.flow.receipt import Receipts
 from longcode.flow.sweep import Sweep
@@ -71,7 +70,8 @@ async def test_a_message_that_finds_no_route_in_its_time_fails(database_url: str
         account = await world.account()
         await world.accounts.add_sender_id(account.id, "MyCorp")
         message_id = (await world.accept.send(send(account))).message.id
-        clock.now += VALIDITY
+        (queued,) = await world.rows("outbox")
+        clock.now = queued.expires_at
         await sweep(world).run()
         assert await world.status(message_id) == (Status.FAILED, "no_route")
         assert await world.count("outbox") == 0

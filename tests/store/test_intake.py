@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -143,8 +144,8 @@ async def test_what_is_inserted_is_read_back_as_it_was(database: Database) -> No
 async def test_what_belongs_to_a_message_is_inserted_with_it(database: Database) -> None:
     store = IntakeStore(database)
     due, end = NOW + timedelta(hours=1), NOW + timedelta(days=1)
-    queued = new(queued=True, carrier_id=7, priority=3, due_at=due, expires_at=end)
-    unrouted = new(queued=True, due_at=due, expires_at=end)
+    queued = new(queued=True, carrier_id=7, priority=3, due_at=due, validity=end - due)
+    unrouted = new(queued=True, due_at=due, validity=end - due)
     boxed, stop = new(boxed_at=NOW), new(stop=True)
     claimed = await store.insert([queued, unrouted, boxed, stop], [claim(queued), claim(boxed, "b")])
     assert claimed == {queued.call_id, boxed.call_id}
@@ -159,11 +160,21 @@ async def test_what_belongs_to_a_message_is_inserted_with_it(database: Database)
     assert await store.stored_key(2, "a") is None
 
 
+async def test_what_is_due_at_once_goes_by_the_clock_that_claims_go_by(database: Database) -> None:
+    ahead = new(queued=True, carrier_id=7, validity=timedelta(minutes=5))
+    ahead = replace(ahead, message=replace(ahead.message, created_at=utc_now() + timedelta(hours=1)))
+    await IntakeStore(database).insert([ahead], [])
+    async with database.read() as connection:
+        row = (await connection.execute(select(schema.outbox))).one()
+    assert row.expires_at - row.due_at == timedelta(minutes=5)
+    assert database.is_sqlite or row.due_at < utc_now() + timedelta(minutes=1)
+
+
 async def test_a_call_whose_key_is_taken_is_left_out_with_all_that_belongs_to_it(database: Database) -> None:
     store = IntakeStore(database)
-    first = new(queued=True, carrier_id=7, due_at=NOW, expires_at=NOW)
+    first = new(queued=True, carrier_id=7, due_at=NOW)
     await store.insert([first], [claim(first)])
-    lost = new(queued=True, carrier_id=7, due_at=NOW, expires_at=NOW, stop=True)
+    lost = new(queued=True, carrier_id=7, due_at=NOW, stop=True)
     second = new(2, call_id=lost.call_id, boxed_at=NOW)
     neighbour = new()
     assert await store.insert([lost, second, neighbour], [claim(lost), claim(neighbour, "b")]) == {neighbour.call_id}
@@ -173,8 +184,8 @@ async def test_a_call_whose_key_is_taken_is_left_out_with_all_that_belongs_to_it
 
 async def test_an_insert_that_is_run_again_changes_nothing(database: Database) -> None:
     store = IntakeStore(database)
-    keyed = new(queued=True, carrier_id=7, due_at=NOW, expires_at=NOW)
-    free = new(queued=True, carrier_id=7, due_at=NOW, expires_at=NOW, boxed_at=NOW, stop=True)
+    keyed = new(queued=True, carrier_id=7, due_at=NOW)
+    free = new(queued=True, carrier_id=7, due_at=NOW, boxed_at=NOW, stop=True)
     assert await store.insert([keyed, free], [claim(keyed)]) == {keyed.call_id}
     before = await counts(database)
     assert await store.insert([keyed, free], [claim(keyed)]) == set()
@@ -185,7 +196,7 @@ async def test_an_insert_keeps_all_or_nothing(database: Database) -> None:
     store = IntakeStore(database)
     first = new(boxed_at=NOW)
     await store.insert([first], [])
-    twin, neighbour = new(boxed_at=NOW), new(queued=True, carrier_id=7, due_at=NOW, expires_at=NOW)
+    twin, neighbour = new(boxed_at=NOW), new(queued=True, carrier_id=7, due_at=NOW)
     with pytest.raises(Exception) as raised:
         await store.insert([neighbour, twin], [claim(neighbour)])
     assert is_taken_name(raised.value)

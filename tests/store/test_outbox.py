@@ -65,7 +65,7 @@ class Queue:
             carrier_id=carrier_id,
             priority=priority,
             due_at=now + due_in,
-            expires_at=now + timedelta(days=1),
+            validity=timedelta(days=1) - due_in,
         )
         await IntakeStore(self.database).insert([new], [])
         return message.id

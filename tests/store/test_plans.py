@@ -100,9 +100,7 @@ async def live_through(database: Database) -> None:
         error=None,
         created_at=now,
     )
-    new = NewMessage(
-        message=message, call_id=message.id, queued=True, carrier_id=CARRIER, due_at=now, expires_at=now, stop=True
-    )
+    new = NewMessage(message=message, call_id=message.id, queued=True, carrier_id=CARRIER, due_at=now, stop=True)
     pair = {(1, "a")}
     await intake.preflight(Lookups(keys=pair, numbers={"1"}, sender_ids=pair, logins=pair, parties={(1, "a", "b")}))
     await intake.insert([new], [KeyClaim(1, "a", b"", message.id, now)])

@@ -58,7 +58,7 @@ def new(number: int, account_id: int = 1, **changes: Any) -> NewMessage:
         carrier_id=CARRIER,
         priority=5,
         due_at=NOW,
-        expires_at=NOW + DAY,
+        validity=DAY,
     )
 
 

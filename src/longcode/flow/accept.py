@@ -237,15 +237,14 @@ class Accept:
             raise Refused("anonymous calls reach only the simulator, and no route leads to one")
         if self._is_scheduled(send) or route is None:
             message = replace(message, status=Status.SCHEDULED if self._is_scheduled(send) else Status.ACCEPTED)
-        due_at = max(message.created_at, send.due_at or message.created_at)
         return NewMessage(
             message=message,
             call_id=message.id,
             queued=True,
             carrier_id=None if route is None else route.carrier_id,
             priority=send.priority,
-            due_at=due_at,
-            expires_at=due_at + send.validity,
+            due_at=send.due_at if self._is_scheduled(send) else None,
+            validity=send.validity,
             charge=charge_of(catalog.limits_of(send.account.id), message, route),
         )
 

@@ -53,7 +53,7 @@ class Rerouting:
     async def _avoid(self, catalog: Catalog, carrier_id: int) -> None:
         """Messages that are due behind an open circuit go another way, where there is one."""
         async for page in self._pages(carrier_id, self._places.pop(carrier_id, None), PAGES_A_RUN):
-            due = [one for one in page if one.due_at <= self._clock()]
+            due = [one for one in page if one.is_due]
             simulated = catalog.is_simulator(carrier_id)
             await self._move(catalog, carrier_id, due, simulated=simulated, only_available=True)
 

@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any
 
 import asyncpg
-from sqlalchemy import BigInteger, DateTime, Table, TypeDecorator, event
+from sqlalchemy import BigInteger, DateTime, Table, TypeDecorator, event, func
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.engine import URL, Dialect, make_url
@@ -185,6 +185,13 @@ class Database:
         finally:
             if connection is not None:
                 pool.give_back(connection)
+
+    def claims_at(self, now: datetime) -> Any:
+        """The instant that leases and due times are held against: PostgreSQL's own, as each process has its clock.
+
+        now: by the process's clock, the only one on SQLite.
+        """
+        return now if self.is_sqlite else func.clock_timestamp()
 
     async def close(self) -> None:
         """Close every connection."""

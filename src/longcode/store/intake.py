@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
@@ -36,7 +36,8 @@ class NewMessage:
     """One row of `message`, and what goes beside it in the same transaction.
 
     call_id: the id of the call's first message; every message of one call shares its fate.
-    queued: an outbox row too, for `carrier_id` (None: no route yet), due at `due_at`.
+    queued: an outbox row too, for `carrier_id` (None: no route yet), due at `due_at` (None: now, by the database's
+    clock, as claims go by that) and no longer good when its validity has passed since.
     boxed_at: a mailbox row too, under this instant.
     stop: the message is a STOP request, kept for rebuilding the expiring pairs.
     sequel: what else an inbound message brings about.
@@ -50,7 +51,7 @@ class NewMessage:
     carrier_id: int | None = None
     priority: int = 0
     due_at: datetime | None = None
-    expires_at: datetime | None = None
+    validity: timedelta = timedelta()
     boxed_at: datetime | None = None
     stop: bool = False
     sequel: Sequel | None = None
@@ -398,7 +399,7 @@ def _message_columns(messages: Sequence[NewMessage], keyed: set[UUID]) -> list[l
             new.carrier_id,
             new.priority,
             new.due_at,
-            new.expires_at,
+            new.validity,
             new.boxed_at,
             new.stop,
         )
@@ -443,13 +444,14 @@ def _message_row(new: NewMessage) -> dict[str, Any]:
 
 
 def _outbox_row(new: NewMessage) -> dict[str, Any]:
+    due_at = new.due_at or new.message.created_at
     return {
         "message_id": new.message.id,
         "account_id": new.message.account_id,
         "carrier_id": new.carrier_id,
         "priority": new.priority,
-        "due_at": new.due_at,
-        "expires_at": new.expires_at,
+        "due_at": due_at,
+        "expires_at": due_at + new.validity,
         "deferrals": 0,
     }
 

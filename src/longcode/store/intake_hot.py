@@ -65,11 +65,11 @@ WITH input AS MATERIALIZED (
     SELECT * FROM unnest(
         $1::uuid[], $2::uuid[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
         $9::bigint[], $10::text[], $11::text[], $12::text[], $13::smallint[], $14::timestamptz[], $15::boolean[],
-        $16::boolean[], $17::bigint[], $18::smallint[], $19::timestamptz[], $20::timestamptz[], $21::timestamptz[],
+        $16::boolean[], $17::bigint[], $18::smallint[], $19::timestamptz[], $20::interval[], $21::timestamptz[],
         $22::boolean[])
     AS t(id, call_id, account_id, direction, medium, sender, recipient, text,
          sent_at_seconds, status, client_reference, encoding, segment_count, created_at, keyed,
-         queued, carrier_id, priority, due_at, expires_at, boxed_at, stop)
+         queued, carrier_id, priority, due_at, validity, boxed_at, stop)
 ), claimed AS (
     INSERT INTO idempotency (account_id, key, fingerprint, message_id, created_at)
     SELECT * FROM unnest($23::bigint[], $24::text[], $25::bytea[], $26::uuid[], $27::timestamptz[])
@@ -94,7 +94,8 @@ WITH input AS MATERIALIZED (
      WHERE boxed_at IS NOT NULL AND status <> '{Status.RECEIVED}' AND id IN (SELECT id FROM stored)
 ), {telling("news")}, queued AS (
     INSERT INTO outbox (message_id, account_id, carrier_id, priority, due_at, expires_at, deferrals)
-    SELECT id, account_id, carrier_id, priority, due_at, expires_at, 0
+    SELECT id, account_id, carrier_id, priority, coalesce(due_at, statement_timestamp()),
+           coalesce(due_at, statement_timestamp()) + validity, 0
       FROM input WHERE queued AND id IN (SELECT id FROM stored)
 ), boxed AS (
     INSERT INTO mailbox (account_id, recipient, sender, at, message_id, xact)

@@ -251,7 +251,9 @@ class OutboxStore:
         async with self._database.write() as connection:
             # Kept as a past instant, not NULL: it says that the message may have been tried.
             result = await connection.execute(
-                update(table).where(table.c.leased_until.is_not(None)).values(leased_until=self._clock())
+                update(table)
+                .where(table.c.leased_until.is_not(None))
+                .values(leased_until=self._database.claims_at(self._clock()))
             )
             return result.rowcount
 
@@ -301,8 +303,8 @@ async def move(
     await tell_moved(connection, [(row.id, row.account_id) for row in moved], status, error, now)
 
 
-async def hurry(connection: AsyncConnection, message_ids: Sequence[UUID], now: datetime) -> None:
-    """Look at waiting messages again at once: something is known of them that was not."""
+async def hurry(connection: AsyncConnection, message_ids: Sequence[UUID], now: Any) -> None:
+    """Look at waiting messages again at once: something is known of them that was not. now: see Database.claims_at."""
     table = schema.outbox
     await connection.execute(
         update(table).where(table.c.message_id.in_(message_ids), table.c.due_at > now).values(due_at=now)

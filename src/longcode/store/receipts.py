@@ -116,7 +116,8 @@ class ReceiptStore:
                 if echoed[row.id].carrier_id in (None, row.carrier_id)
             ]
             await add_outcomes(connection, outcomes, self._clock())
-            await hurry(connection, [outcome.message_id for outcome in outcomes], self._clock())
+            now = self._database.claims_at(self._clock())
+            await hurry(connection, [outcome.message_id for outcome in outcomes], now)
 
     async def reported(self, references: Sequence[str]) -> list[Reported]:
         """The messages that have one of these references, with all receipts that fit them.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, literal, or_, select, tuple_, update
@@ -28,6 +29,7 @@ class Waiting:
     recipient: str
     priority: int
     due_at: datetime
+    is_due: bool
     expires_at: datetime
     deferrals: int
     past: tuple[PastAttempt, ...]
@@ -57,6 +59,7 @@ class ReroutingStore:
                 message.recipient,
                 outbox.priority,
                 outbox.due_at,
+                (outbox.due_at <= self._now()).label("is_due"),
                 outbox.expires_at,
                 outbox.deferrals,
                 outbox.leased_until,
@@ -82,6 +85,7 @@ class ReroutingStore:
                 recipient=row.recipient,
                 priority=row.priority,
                 due_at=row.due_at,
+                is_due=row.is_due,
                 expires_at=row.expires_at,
                 deferrals=row.deferrals,
                 past=tuple(past.get(row.message_id, ())),
@@ -121,4 +125,7 @@ class ReroutingStore:
 
     def _nobody_has(self) -> ColumnElement[bool]:
         leased_until = schema.outbox.c.leased_until
-        return or_(leased_until.is_(None), leased_until <= self._clock())
+        return or_(leased_until.is_(None), leased_until <= self._now())
+
+    def _now(self) -> Any:
+        return self._database.claims_at(self._clock())

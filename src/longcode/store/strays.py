@@ -160,7 +160,8 @@ class StrayStore:
         ]
         async with self._database.write() as connection:
             await add_outcomes(connection, outcomes, self._clock())
-            await hurry(connection, [outcome.message_id for outcome in outcomes], self._clock())
+            now = self._database.claims_at(self._clock())
+            await hurry(connection, [outcome.message_id for outcome in outcomes], now)
 
     async def explained(self, limit: int) -> dict[UUID, str]:
         """The receipts among the last `limit` strays that an answer explains by now, with their references."""
