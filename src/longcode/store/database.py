@@ -111,12 +111,14 @@ class Database:
 
     `read` and `write` are one transaction each. On SQLite all writes of a process go through
     one connection, one after the other: its single writer.
+    pool_size: on PostgreSQL so many connections for transactions, as many more when they are not enough, and as many
+    for the hot statements.
     insert: an INSERT that knows ON CONFLICT.
     command_seconds: how long a statement may take on PostgreSQL; None: for ever.
     told: called after each commit that wrote events that somebody listens to.
     """
 
-    def __init__(self, url: str, *, pool_size: int = 10, command_seconds: float | None = COMMAND_SECONDS) -> None:
+    def __init__(self, url: str, *, pool_size: int = 5, command_seconds: float | None = COMMAND_SECONDS) -> None:
         parsed = parse_url(url)
         self.is_sqlite = parsed.get_backend_name() == "sqlite"
         self.insert = _insert_of(self.is_sqlite)
@@ -233,7 +235,7 @@ def _postgresql_engine(url: URL, pool_size: int, command_seconds: float | None) 
     engine = create_async_engine(
         url,
         pool_size=pool_size,
-        max_overflow=5,
+        max_overflow=pool_size,
         pool_timeout=CONNECT_SECONDS,
         pool_pre_ping=False,
         hide_parameters=True,  # they hold message texts, which no log may show
