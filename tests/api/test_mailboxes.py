@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import insert
 
 from longcode.api.cursors import encode_place
+from longcode.api.mailboxes import cursor_kind
 from longcode.domain.clock import mint_id, utc_now
 from longcode.domain.events import EventType
 from longcode.store import schema
@@ -65,7 +66,7 @@ async def test_reading_marks_nothing_and_an_ack_only_moves_forward(mine: Client)
 async def test_nobody_acknowledges_what_is_still_to_come(mine: Client) -> None:
     await write(mine, "1")
     assert texts(await read(mine)) == "1"
-    beyond = encode_place("mailbox", Place(2**63 - 1, LAST_ID))
+    beyond = encode_place(cursor_kind("anna"), Place(2**63 - 1, LAST_ID))
     assert (await mine.post("/mailboxes/anna/ack", {"cursor": beyond})).status == 200
     assert await read(mine) == []
     await write(mine, "2")
@@ -73,6 +74,22 @@ async def test_nobody_acknowledges_what_is_still_to_come(mine: Client) -> None:
     second, third = await read(mine)
     assert texts([second, third]) == "23"
     assert (await mine.post("/mailboxes/anna/ack", {"cursor": third["cursor"]})).json == {"cursor": third["cursor"]}
+
+
+async def test_each_mailbox_has_cursors_of_its_own(mine: Client) -> None:
+    await write(mine, "to anna")
+    await mine.post("/mailboxes/b%2Fo%25b/messages", {"sender": "anna", "text": "to bob"})
+    [hers] = await read(mine)
+    [his] = (await mine.get("/mailboxes/b%2Fo%25b/messages")).json["items"]
+    assert his["message"]["text"] == "to bob"
+    # It stands behind hers, and would have acknowledged what nobody read.
+    assert (await mine.get(f"/mailboxes/anna/messages?cursor={his['cursor']}")).status == 422
+    assert (await mine.post("/mailboxes/anna/ack", {"cursor": his["cursor"]})).status == 422
+    assert (await mine.post("/mailboxes/anna/messages/delete", {"cursors": [his["cursor"]]})).status == 422
+    assert (await mine.call("DELETE", f"/mailboxes/anna/messages/{his['cursor']}")).status == 404
+    assert await read(mine) == [hers]
+    assert (await mine.post("/mailboxes/b%2Fo%25b/ack", {"cursor": his["cursor"]})).json == {"cursor": his["cursor"]}
+    assert (await mine.get("/mailboxes/b%2Fo%25b/messages")).json["items"] == []
 
 
 async def test_messages_are_deleted_one_by_one_and_many_at_once(mine: Client) -> None:

@@ -157,6 +157,13 @@ async def test_an_entry_of_a_batch_fails_alone(mine: Client) -> None:
     assert len((await mine.get("/messages")).json["items"]) == 2
 
 
+async def test_no_message_has_the_key_of_an_entry_of_a_batch(mine: Client) -> None:
+    await mine.post("/messages/batch", {"messages": [HELLO]}, headers={"Idempotency-Key": "k"})
+    for key in ("k#0", "0 of k", "0 of v1:k"):
+        headers = {"Idempotency-Key": f'"{key}"'}
+        assert (await mine.post("/messages", {**HELLO, "text": key}, headers=headers)).status == 201
+
+
 @pytest.mark.parametrize("key", [{}, {"Idempotency-Key": "surrogate"}], ids=["without a key", "under a key"])
 async def test_an_entry_that_no_store_can_hold_fails_alone(mine: Client, key: dict[str, str]) -> None:
     bad = json.dumps({**HELLO, "text": "\ud800"})

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Annotated, Final
 
 from fastapi import FastAPI, Query, Request, Response
@@ -23,7 +25,6 @@ from longcode.errors import NotFound
 from longcode.store.boxes import BoxedMessage
 from longcode.store.commit_order import START, Place
 
-KIND: Final = "mailbox"
 MOST_AT_ONCE: Final = 500
 
 Login = Annotated[Clean, chars(3, 128)]
@@ -129,11 +130,11 @@ def add_mailboxes(app: FastAPI, desk: Desk) -> None:
         """
         account_id, box = caller.account.id, await known(caller, name)
         if query.cursor is not None:
-            after = decode_place(KIND, query.cursor)
+            after = decode_place(cursor_kind(box), query.cursor)
         else:
             after = START if query.all else await desk.boxes.acked(account_id, box)
         rows = await desk.boxes.page(account_id, box, after=after, count=query.limit + 1)
-        found = page(request, response, rows, query.limit, show=_shown, cursor=_cursor)
+        found = page(request, response, rows, query.limit, show=partial(_shown, box), cursor=partial(_cursor, box))
         return Page(items=[item for item in found.items if item is not None], next=found.next)
 
     @routes.post(
@@ -163,8 +164,8 @@ def add_mailboxes(app: FastAPI, desk: Desk) -> None:
     @routes.get("/mailboxes/{name}/ack", "getAck")
     async def acked(name: NameInPath, caller: Admitted) -> AckShown:
         """How far a mailbox is acknowledged."""
-        place = await desk.boxes.acked(caller.account.id, await known(caller, name))
-        return _acked(place)
+        box = await known(caller, name)
+        return _acked(box, await desk.boxes.acked(caller.account.id, box))
 
     @routes.post("/mailboxes/{name}/ack", "acknowledge")
     async def ack(name: NameInPath, body: Ack, caller: Admitted) -> AckShown:
@@ -172,8 +173,9 @@ def add_mailboxes(app: FastAPI, desk: Desk) -> None:
 
         It only moves forward: an older cursor changes nothing. The answer says how far it is.
         """
-        [place] = _places({"/cursor": body.cursor})
-        return _acked(await desk.boxes.ack(caller.account.id, await known(caller, name), place))
+        [place] = _places(name_of(name), {"/cursor": body.cursor})
+        box = await known(caller, name)
+        return _acked(box, await desk.boxes.ack(caller.account.id, box, place))
 
     @routes.delete("/mailboxes/{name}/messages/{cursor}", "deleteFromMailbox")
     async def delete(name: NameInPath, cursor: NameInPath, caller: Admitted) -> None:
@@ -181,31 +183,39 @@ def add_mailboxes(app: FastAPI, desk: Desk) -> None:
 
         A text message stays in its conversation.
         """
+        box = await known(caller, name)
         try:
-            place = decode_place(KIND, name_of(cursor))
+            place = decode_place(cursor_kind(box), name_of(cursor))
         except InvalidRequest as error:
             raise NotFound("there is no such message in the mailbox") from error
-        if not await desk.boxes.delete(caller.account.id, await known(caller, name), [place]):
+        if not await desk.boxes.delete(caller.account.id, box, [place]):
             raise NotFound("there is no such message in the mailbox")
 
     @routes.post("/mailboxes/{name}/messages/delete", "deleteManyFromMailbox")
     async def delete_many(name: NameInPath, body: Cursors, caller: Admitted) -> Deleted:
         """Take several messages out of a mailbox."""
-        places = _places({f"/cursors/{index}": cursor for index, cursor in enumerate(body.cursors)})
-        return Deleted(deleted=await desk.boxes.delete(caller.account.id, await known(caller, name), places))
+        places = _places(name_of(name), {f"/cursors/{index}": cursor for index, cursor in enumerate(body.cursors)})
+        box = await known(caller, name)
+        return Deleted(deleted=await desk.boxes.delete(caller.account.id, box, places))
 
     async def known(caller: Admitted, name: str) -> str:
-        if not await desk.boxes.exists(caller.account.id, name_of(name)):
+        box = name_of(name)
+        if not await desk.boxes.exists(caller.account.id, box):
             raise NotFound("the account has no such mailbox")
-        return name
+        return box
 
 
-def _places(cursors: Mapping[str, str]) -> list[Place]:
+def cursor_kind(box: str) -> str:
+    """Of whose cursors: what is acknowledged or deleted in one mailbox was read in that one."""
+    return f"mailbox {hashlib.sha256(box.encode()).hexdigest()[:16]}"  # names may be longer than cursors
+
+
+def _places(box: str, cursors: Mapping[str, str]) -> list[Place]:
     """The places of cursors in a body, by their pointers. Raises InvalidRequest with each that is none."""
     places, faults = [], []
     for pointer, cursor in cursors.items():
         try:
-            places.append(decode_place(KIND, cursor))
+            places.append(decode_place(cursor_kind(box), cursor))
         except InvalidRequest as error:
             faults += [replace(fault, pointer=pointer, field=None) for fault in error.faults]
     if faults:
@@ -213,13 +223,13 @@ def _places(cursors: Mapping[str, str]) -> list[Place]:
     return places
 
 
-def _cursor(row: BoxedMessage) -> str:
-    return encode_place(KIND, row.place)
+def _cursor(box: str, row: BoxedMessage) -> str:
+    return encode_place(cursor_kind(box), row.place)
 
 
-def _shown(row: BoxedMessage) -> BoxItem | None:
-    return None if row.message is None else BoxItem(cursor=_cursor(row), message=public_message(row.message))
+def _shown(box: str, row: BoxedMessage) -> BoxItem | None:
+    return None if row.message is None else BoxItem(cursor=_cursor(box, row), message=public_message(row.message))
 
 
-def _acked(place: Place) -> AckShown:
-    return AckShown(cursor=None if place == START else encode_place(KIND, place))
+def _acked(box: str, place: Place) -> AckShown:
+    return AckShown(cursor=None if place == START else encode_place(cursor_kind(box), place))

@@ -151,7 +151,7 @@ def add_messages(app: FastAPI, desk: Desk) -> None:
                 part = batch.messages[start : start + TOGETHER]
                 results += await asyncio.gather(
                     *(
-                        send_entry(caller, start + number, entry, name and f"{name}#{start + number}", whole)
+                        send_entry(caller, start + number, entry, name and f"{start + number} of {name}", whole)
                         for number, entry in enumerate(part)
                     )
                 )

@@ -19,8 +19,8 @@ RESOURCES: Final = (
 )
 READ: Final = "read"
 WRITE: Final = "write"
-# Only read, never changed.
-READ_ONLY: Final = frozenset({"usage", "events"})
+# Only read, never changed; sender IDs by the operator alone.
+READ_ONLY: Final = frozenset({"senders", "usage", "events"})
 SCOPES: Final = tuple(
     f"{resource}:{verb}"
     for resource in RESOURCES
