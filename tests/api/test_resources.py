@@ -190,6 +190,18 @@ async def test_a_pool_picks_the_sender(mine: Client, operator: Client) -> None:
     assert (both.status, both.json["errors"][0]["pointer"]) == (422, "/sender")
 
 
+async def test_names_in_paths_are_decoded_whatever_they_hold(mine: Client, operator: Client) -> None:
+    await operator.post("/senders", {"sender": "Shop"})
+    name, path = "a/b 100%2F", "/pools/a%2Fb%20100%252F"
+    await mine.post("/pools", {"name": name, "senders": ["MyCorp"]})
+    added = await mine.post(f"{path}/senders", {"senders": ["Shop"]})
+    assert (added.status, added.json["name"], len(added.json["senders"])) == (200, name, 2)
+    assert (await mine.get(path)).json == added.json
+    word = await mine.call("PUT", "/keywords/on%2Foff%25", {"meaning": "answer", "reply": "On."})
+    assert word.json["word"] == "onoff"
+    assert (await mine.call("DELETE", "/keywords/on%2Foff%25")).status == 204
+
+
 async def test_opt_outs_are_kept_and_lifted(mine: Client) -> None:
     made = await mine.post("/optouts", {"recipient": "+1 202 555 0190"})
     assert (made.status, made.json["recipient"], made.json["scope"]) == (201, "12025550190", "account")

@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field
 from longcode.api.caller import Admitted
 from longcode.api.desk import Desk
 from longcode.api.fields import Body, Clean, Printable, chars
-from longcode.api.ids import NameInPath, name_of
+from longcode.api.ids import NameInPath
 from longcode.api.problems import invalid
 from longcode.api.routing import Routes
 from longcode.carriers.check import CheckFailed
@@ -92,12 +92,12 @@ def add_carrier_states(app: FastAPI, desk: Desk) -> None:
     async def status(name: NameInPath, caller: Admitted) -> CarrierState:
         """How a carrier stands: what waits for it, its binds, and whether it is left alone."""
         catalog = await desk.catalog.now()
-        return _state(await read_standing(catalog, desk.carrier_status, catalog.carrier(name_of(name))), desk)
+        return _state(await read_standing(catalog, desk.carrier_status, catalog.carrier(name)), desk)
 
     @routes.post("/carriers/{name}/test", "testCarrier", scope_as=OPERATOR)
     async def try_(name: NameInPath, caller: Admitted) -> CarrierTrial:
         """Try a carrier's settings: connect, and ask what sends nothing."""
-        row, went_well = (await desk.catalog.now()).carrier(name_of(name)), []
+        row, went_well = (await desk.catalog.now()).carrier(name), []
         try:
             async with aclosing(carrier_trial.steps(row, desk.settings, desk.clock)) as steps:
                 async for step in steps:

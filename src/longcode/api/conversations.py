@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from longcode.api.caller import Admitted
 from longcode.api.cursors import Page, PageQuery, after_name, decode, encode, page
 from longcode.api.desk import Desk
-from longcode.api.ids import NameInPath, name_of
+from longcode.api.ids import NameInPath
 from longcode.api.problems import invalid
 from longcode.api.routing import Routes
 from longcode.domain.timestamps import format_milli
@@ -74,9 +74,9 @@ def add_conversations(app: FastAPI, desk: Desk) -> None:
 
         The number is found as it was written.
         """
-        account_id, name = caller.account.id, name_of(number)
-        lines = await desk.conversations.before(account_id, name, _position(query.cursor), count=query.limit + 1)
-        if not lines and query.cursor is None and not await desk.conversations.is_assigned(account_id, name):
+        account_id = caller.account.id
+        lines = await desk.conversations.before(account_id, number, _position(query.cursor), count=query.limit + 1)
+        if not lines and query.cursor is None and not await desk.conversations.is_assigned(account_id, number):
             raise NotFound("the account has no such number and no message of it")
         return page(request, response, lines[::-1], query.limit, show=_shown, cursor=_cursor)
 

@@ -7,6 +7,7 @@ from typing import Annotated, Final
 from uuid import UUID
 
 from fastapi import Path
+from pydantic import AfterValidator
 
 from longcode.errors import NotFound
 from longcode.wire.fields import is_clean
@@ -17,7 +18,6 @@ _SERIAL: Final = re.compile(r"[1-9][0-9]{0,17}", re.ASCII)
 
 UuidInPath = Annotated[str, Path(json_schema_extra={"format": "uuid"})]
 SerialInPath = Annotated[str, Path(json_schema_extra={"pattern": "^[1-9][0-9]{0,17}$"})]
-NameInPath = Annotated[str, Path(json_schema_extra={"minLength": 1})]
 
 
 def uuid_of(text: str) -> UUID:
@@ -34,14 +34,17 @@ def serial_of(text: str) -> int:
     return int(text)
 
 
-def name_of(text: str) -> str:
-    """The name. Raises NotFound for what no store could hold."""
+def _name_of(text: str) -> str:
     if not is_clean(text):
         raise NotFound("there is no such thing")
     return text.replace("%2F", "/").replace("%25", "%")
 
 
+# Raises NotFound for what no store could hold.
+NameInPath = Annotated[str, AfterValidator(_name_of), Path(json_schema_extra={"minLength": 1})]
+
+
 def decoded(raw_path: bytes) -> str:
-    """A path as routes are matched by it: decoded, but for slashes inside a segment, which `name_of` decodes."""
+    """A path as routes are matched by it: decoded, but for slashes inside a segment, which `NameInPath` decodes."""
     segments = (decode(segment) for segment in raw_path.split(b"/"))
     return "/".join(segment.replace("%", "%25").replace("/", "%2F") for segment in segments)

@@ -11,7 +11,7 @@ from longcode.api.caller import Admitted
 from longcode.api.desk import Desk
 from longcode.api.fields import TEXT_LENGTH, Body, Clean, MessageText, NumberValue, OneOf, chars
 from longcode.api.fields import Query as Asked
-from longcode.api.ids import NameInPath, name_of
+from longcode.api.ids import NameInPath
 from longcode.api.problems import invalid, refuse
 from longcode.api.routing import Routes
 from longcode.domain.phone import canonical
@@ -112,7 +112,7 @@ def add_keywords(app: FastAPI, desk: Desk) -> None:
         Case, accents, spaces and punctuation make no difference.
         """
         meaning = Meaning(body.meaning)
-        refuse(keyword_faults(name_of(word), meaning, reply=body.reply, language=body.language))
+        refuse(keyword_faults(word, meaning, reply=body.reply, language=body.language))
         keyword = Keyword(
             account_id=caller.account.id,
             number=await place(caller, body.number),
@@ -128,7 +128,7 @@ def add_keywords(app: FastAPI, desk: Desk) -> None:
     async def remove(word: NameInPath, query: Annotated[PlaceQuery, Query()], caller: Admitted) -> None:
         """Take back what was said of a word; a standard word means again what it means."""
         number = EVERY_NUMBER if query.number is None else canonical(query.number)
-        if not await desk.words.remove_keyword(caller.account.id, number, fold(name_of(word))):
+        if not await desk.words.remove_keyword(caller.account.id, number, fold(word)):
             raise NotFound("the account has no such word of its own")
 
     @routes.get("/keyword-replies", "listReplies")

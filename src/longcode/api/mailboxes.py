@@ -16,7 +16,7 @@ from longcode.api.cursors import Page, PageQuery, after_name, decode_place, enco
 from longcode.api.desk import Desk
 from longcode.api.drafts import fingerprint, idempotency_key
 from longcode.api.fields import Body, Clean, chars
-from longcode.api.ids import NameInPath, name_of
+from longcode.api.ids import NameInPath
 from longcode.api.problems import InvalidRequest
 from longcode.api.routing import Routes
 from longcode.api.sent import SENT, KeyHeader, sent
@@ -128,7 +128,8 @@ def add_mailboxes(app: FastAPI, desk: Desk) -> None:
         Without a cursor: what was not acknowledged yet. Reading marks nothing. The order is that in which messages
         were committed, so that whoever goes on from a cursor misses none.
         """
-        account_id, box = caller.account.id, await known(caller, name)
+        await must_exist(caller, name)
+        account_id, box = caller.account.id, name
         if query.cursor is not None:
             after = decode_place(cursor_kind(box), query.cursor)
         else:
@@ -149,23 +150,23 @@ def add_mailboxes(app: FastAPI, desk: Desk) -> None:
         name: NameInPath, body: Letter, caller: Admitted, response: Response, key: KeyHeader = None
     ) -> PublicMessage:
         """Write from one login of the account to another."""
-        box, named = name_of(name), idempotency_key(key)
+        named = idempotency_key(key)
         with desk.outbound.alone(caller.account, named):
             entered = await desk.mailbox.send(
                 caller.account,
                 sender=body.sender,
-                recipient=box,
+                recipient=name,
                 text=body.text,
                 key=named,
-                body=fingerprint({"mailbox": box, **body.model_dump()}) if named else b"",
+                body=fingerprint({"mailbox": name, **body.model_dump()}) if named else b"",
             )
         return sent(entered, response)
 
     @routes.get("/mailboxes/{name}/ack", "getAck")
     async def acked(name: NameInPath, caller: Admitted) -> AckShown:
         """How far a mailbox is acknowledged."""
-        box = await known(caller, name)
-        return _acked(box, await desk.boxes.acked(caller.account.id, box))
+        await must_exist(caller, name)
+        return _acked(name, await desk.boxes.acked(caller.account.id, name))
 
     @routes.post("/mailboxes/{name}/ack", "acknowledge")
     async def ack(name: NameInPath, body: Ack, caller: Admitted) -> AckShown:
@@ -173,9 +174,9 @@ def add_mailboxes(app: FastAPI, desk: Desk) -> None:
 
         It only moves forward: an older cursor changes nothing. The answer says how far it is.
         """
-        [place] = _places(name_of(name), {"/cursor": body.cursor})
-        box = await known(caller, name)
-        return _acked(box, await desk.boxes.ack(caller.account.id, box, place))
+        [place] = _places(name, {"/cursor": body.cursor})
+        await must_exist(caller, name)
+        return _acked(name, await desk.boxes.ack(caller.account.id, name, place))
 
     @routes.delete("/mailboxes/{name}/messages/{cursor}", "deleteFromMailbox")
     async def delete(name: NameInPath, cursor: NameInPath, caller: Admitted) -> None:
@@ -183,26 +184,24 @@ def add_mailboxes(app: FastAPI, desk: Desk) -> None:
 
         A text message stays in its conversation.
         """
-        box = await known(caller, name)
+        await must_exist(caller, name)
         try:
-            place = decode_place(cursor_kind(box), name_of(cursor))
+            place = decode_place(cursor_kind(name), cursor)
         except InvalidRequest as error:
             raise NotFound("there is no such message in the mailbox") from error
-        if not await desk.boxes.delete(caller.account.id, box, [place]):
+        if not await desk.boxes.delete(caller.account.id, name, [place]):
             raise NotFound("there is no such message in the mailbox")
 
     @routes.post("/mailboxes/{name}/messages/delete", "deleteManyFromMailbox")
     async def delete_many(name: NameInPath, body: Cursors, caller: Admitted) -> Deleted:
         """Take several messages out of a mailbox."""
-        places = _places(name_of(name), {f"/cursors/{index}": cursor for index, cursor in enumerate(body.cursors)})
-        box = await known(caller, name)
-        return Deleted(deleted=await desk.boxes.delete(caller.account.id, box, places))
+        places = _places(name, {f"/cursors/{index}": cursor for index, cursor in enumerate(body.cursors)})
+        await must_exist(caller, name)
+        return Deleted(deleted=await desk.boxes.delete(caller.account.id, name, places))
 
-    async def known(caller: Admitted, name: str) -> str:
-        box = name_of(name)
-        if not await desk.boxes.exists(caller.account.id, box):
+    async def must_exist(caller: Admitted, name: str) -> None:
+        if not await desk.boxes.exists(caller.account.id, name):
             raise NotFound("the account has no such mailbox")
-        return box
 
 
 def cursor_kind(box: str) -> str:

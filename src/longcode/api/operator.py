@@ -12,7 +12,7 @@ from longcode.api.caller import Admitted
 from longcode.api.cursors import Page, PageQuery, after_id, encode, page
 from longcode.api.desk import Desk
 from longcode.api.fields import DESTINATION, WHOLE, Body, Clean, OneOf, Printable, Sender, ShownOnce, Whole, chars
-from longcode.api.ids import NameInPath, SerialInPath, name_of, serial_of
+from longcode.api.ids import NameInPath, SerialInPath, serial_of
 from longcode.api.problems import invalid, refuse, settings_told_together
 from longcode.api.routing import Routes
 from longcode.carriers.registry import KINDS
@@ -188,7 +188,7 @@ def _add_carriers(routes: Routes, desk: Desk) -> None:
     @routes.get("/carriers/{name}", "getCarrier", single=True, scope_as=OPERATOR)
     async def get(name: NameInPath, caller: Admitted) -> CarrierShown:
         """One carrier."""
-        return await find(name_of(name))
+        return await find(name)
 
     @routes.patch("/carriers/{name}", "changeCarrier", scope_as=OPERATOR)
     async def change(name: NameInPath, body: CarrierChange, caller: Admitted) -> CarrierShown:
@@ -197,26 +197,26 @@ def _add_carriers(routes: Routes, desk: Desk) -> None:
         unset = [key for key, value in body.settings.items() if value is None]
         with settings_told_together():
             await desk.catalog_store.change_settings(
-                name_of(name), lambda row: changed_settings(row, given, unset, [], desk.settings)
+                name, lambda row: changed_settings(row, given, unset, [], desk.settings)
             )
-        return await find(name_of(name))
+        return await find(name)
 
     @routes.delete("/carriers/{name}", "removeCarrier", scope_as=OPERATOR, errors=("refused",))
     async def remove(name: NameInPath, caller: Admitted) -> None:
         """Remove a carrier to which no route leads and for which no message waits."""
-        await desk.catalog_store.remove_carrier(name_of(name))
+        await desk.catalog_store.remove_carrier(name)
 
     @routes.post("/carriers/{name}/pause", "pauseCarrier", scope_as=OPERATOR)
     async def pause(name: NameInPath, caller: Admitted) -> CarrierShown:
         """Hand nothing more to a carrier; its messages wait."""
-        await desk.catalog_store.set_paused(name_of(name), True)
-        return await find(name_of(name))
+        await desk.catalog_store.set_paused(name, True)
+        return await find(name)
 
     @routes.post("/carriers/{name}/resume", "resumeCarrier", scope_as=OPERATOR)
     async def resume(name: NameInPath, caller: Admitted) -> CarrierShown:
         """Let a paused carrier go on."""
-        await desk.catalog_store.set_paused(name_of(name), False)
-        return await find(name_of(name))
+        await desk.catalog_store.set_paused(name, False)
+        return await find(name)
 
     async def find(name: str) -> CarrierShown:
         catalog = await desk.catalog.now()
@@ -306,14 +306,14 @@ def _add_accounts(routes: Routes, desk: Desk) -> None:
     @routes.get("/accounts/{name}", "getAccount", single=True, scope_as=OPERATOR)
     async def get(name: NameInPath, caller: Admitted) -> AccountShown:
         """One account."""
-        account = await desk.accounts.by_name(name_of(name))
+        account = await desk.accounts.by_name(name)
         (listed,) = await desk.accounts.page(after=account.id - 1, count=1)
         return _account(listed)
 
     @routes.post("/accounts/{name}/secret", "changeSecret", scope_as=OPERATOR, once=True)
     async def change_secret(name: NameInPath, body: NewSecret, caller: Admitted) -> AccountSecret:
         """Give an account another secret; running servers may still take the old one for 15 seconds."""
-        account = await desk.accounts.by_name(name_of(name))
+        account = await desk.accounts.by_name(name)
         secret = body.secret or new_secret()
         await desk.accounts.set_secret(account.id, await desk.hashed(secret))
         return AccountSecret(name=name, secret=None if body.secret else secret)
@@ -326,7 +326,7 @@ def _add_accounts(routes: Routes, desk: Desk) -> None:
     @routes.put("/accounts/{name}/limits", "setLimits", scope_as=OPERATOR)
     async def set_limits(name: NameInPath, body: Limits, caller: Admitted) -> LimitsShown:
         """Say what an account may send at most; what is not said is without a bound."""
-        account = await desk.accounts.by_name(name_of(name))
+        account = await desk.accounts.by_name(name)
         spend = None if body.spend_per_day is None else parse_amount(body.spend_per_day, field="spend_per_day")
         destinations = tuple(sorted({re.sub(r"^\+", "", prefix) for prefix in body.destinations}))
         await desk.limits.set(
@@ -336,7 +336,7 @@ def _add_accounts(routes: Routes, desk: Desk) -> None:
         return await limits_of(name)
 
     async def limits_of(name: str) -> LimitsShown:
-        account = await desk.accounts.by_name(name_of(name))
+        account = await desk.accounts.by_name(name)
         catalog = await desk.catalog.now()
         used = (await desk.limits.usage([account.id], day_of(desk.clock()))).get(account.id, Usage())
         limits = catalog.limits_of(account.id)

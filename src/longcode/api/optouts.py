@@ -16,7 +16,7 @@ from longcode.api.cursors import MOST, Page, PageQuery, after_id, decode, encode
 from longcode.api.desk import Desk
 from longcode.api.fields import Body, Printable, Sender
 from longcode.api.fields import Query as Asked
-from longcode.api.ids import NameInPath, name_of
+from longcode.api.ids import NameInPath
 from longcode.api.problems import invalid, told_together
 from longcode.api.routing import Routes
 from longcode.domain.phone import canonical
@@ -127,7 +127,7 @@ def add_optouts(app: FastAPI, desk: Desk) -> None:
     async def remove(recipient: NameInPath, query: Annotated[WhichQuery, Query()], caller: Admitted) -> None:
         """Let somebody be written to again, who must have asked for it."""
         sender = None if query.sender is None else canonical(query.sender)
-        party = canonical(name_of(recipient))
+        party = canonical(recipient)
         if not await desk.opt_outs.remove(caller.account.id, party, source=API, sender=sender):
             raise NotFound("there is no such opt-out")
 
@@ -141,7 +141,7 @@ def add_optouts(app: FastAPI, desk: Desk) -> None:
     ) -> Page[OptOutChangeShown]:
         """List when somebody opted out and came back, and by what; the first first."""
         rows = await desk.opt_outs.history(
-            canonical(name_of(recipient)),
+            canonical(recipient),
             account_id=caller.account.id,
             after=after_id("optout-history", query.cursor),
             count=query.limit + 1,

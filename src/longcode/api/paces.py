@@ -11,7 +11,7 @@ from longcode.api.caller import Admitted
 from longcode.api.desk import Desk
 from longcode.api.fields import Body, Sender
 from longcode.api.fields import Query as Asked
-from longcode.api.ids import NameInPath, name_of
+from longcode.api.ids import NameInPath
 from longcode.api.problems import invalid
 from longcode.api.routing import Routes
 from longcode.domain.phone import canonical
@@ -71,7 +71,7 @@ def add_paces(app: FastAPI, desk: Desk) -> None:
 
         A sender is a number or a sender ID of the account.
         """
-        account = await desk.accounts.by_name(name_of(name))
+        account = await desk.accounts.by_name(name)
         if body.sender is not None and not await desk.pools.owns(account.id, body.sender):
             raise invalid("it is no number and no sender ID of the account", pointer="/sender")
         sender = canonical(body.sender or "")
@@ -81,6 +81,6 @@ def add_paces(app: FastAPI, desk: Desk) -> None:
     @routes.delete("/accounts/{name}/pace", "removePace", scope_as=OPERATOR)
     async def remove(name: NameInPath, query: Annotated[PaceQuery, Query()], caller: Admitted) -> None:
         """Let an account, or one of its senders, send as fast as its carrier takes it."""
-        account = await desk.accounts.by_name(name_of(name))
+        account = await desk.accounts.by_name(name)
         if not await desk.catalog_store.remove_pace(account.id, canonical(query.sender or "")):
             raise NotFound("there is no such pace")

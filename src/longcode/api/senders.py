@@ -11,7 +11,7 @@ from longcode.api.caller import Admitted
 from longcode.api.cursors import Page, PageQuery, after_name, encode, page
 from longcode.api.desk import Desk
 from longcode.api.fields import Body, Printable, Sender
-from longcode.api.ids import NameInPath, name_of
+from longcode.api.ids import NameInPath
 from longcode.api.routing import Routes
 from longcode.domain.scopes import OPERATOR
 from longcode.errors import NotFound
@@ -101,7 +101,7 @@ def _add_sender_ids(routes: Routes, desk: Desk) -> None:
     @routes.delete("/senders/{sender}", "removeSender", scope_as=OPERATOR, for_account=True)
     async def remove(sender: NameInPath, caller: Admitted) -> None:
         """Let the account send as a sender ID no more. For operators."""
-        if not await desk.accounts.remove_sender_id(caller.account.id, name_of(sender)):
+        if not await desk.accounts.remove_sender_id(caller.account.id, sender):
             raise NotFound("the account has no such sender ID")
 
 
@@ -132,12 +132,12 @@ def _add_pools(routes: Routes, desk: Desk) -> None:
     @routes.get("/pools/{name}", "getPool", single=True)
     async def show(name: NameInPath, caller: Admitted) -> PoolDetails:
         """One pool with its senders."""
-        return await details(caller, name_of(name))
+        return await details(caller, name)
 
     @routes.post("/pools/{name}/senders", "addToPool", once=True, errors=("refused",))
     async def add(name: NameInPath, body: PoolSenders, caller: Admitted) -> PoolDetails:
         """Add senders to a pool."""
-        await desk.pools.add(caller.account.id, name_of(name), body.senders)
+        await desk.pools.add(caller.account.id, name, body.senders)
         return await details(caller, name)
 
     @routes.delete("/pools/{name}/senders/{sender}", "removeFromPool")
@@ -146,13 +146,13 @@ def _add_pools(routes: Routes, desk: Desk) -> None:
 
         Its recipients get another one with their next message.
         """
-        if not await desk.pools.drop(caller.account.id, name_of(name), [name_of(sender)]):
+        if not await desk.pools.drop(caller.account.id, name, [sender]):
             raise NotFound("the pool has no such sender")
 
     @routes.delete("/pools/{name}", "removePool")
     async def remove(name: NameInPath, caller: Admitted) -> None:
         """Remove a pool, and which sender its recipients know."""
-        await desk.pools.remove(caller.account.id, name_of(name))
+        await desk.pools.remove(caller.account.id, name)
 
     async def details(caller: Admitted, name: str) -> PoolDetails:
         senders = await desk.pools.senders(caller.account.id, name)
