@@ -17,7 +17,8 @@ from sqlalchemy import select
 from longcode.domain.clock import mint_id
 from longcode.domain.message import Direction, Medium, Message, Status
 from longcode.store import schema
-from longcode.store.intake import IntakeStore, NewMessage
+from longcode.store.intake import IntakeStore
+from longcode.store.new_messages import NewMessage
 from tests.app import Api, Caller, open_api
 from tests.calls import Reply
 from tests.services.postgresql import PostgresServer

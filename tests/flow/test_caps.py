@@ -15,8 +15,8 @@ from longcode.domain.account import Account
 from longcode.errors import CapReached, DestinationRefused, LimitReached, StorageDown
 from longcode.flow.accept import Send, SenderRule
 from longcode.flow.caps import DayBook, cap_reached, charge_of, day_of
-from longcode.store.intake import NewMessage
 from longcode.store.limits import AccountLimits, Charge, Usage
+from longcode.store.new_messages import NewMessage
 from tests.flow.world import LIMIT, HandClock, World, open_world, send
 from tests.store.test_timeline import new
 

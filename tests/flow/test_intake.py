@@ -20,7 +20,8 @@ from longcode.flow.intake import BATCH_CALLS
 from longcode.flow.settlement import Entered, Entry, Judged
 from longcode.store import schema
 from longcode.store.database import Database
-from longcode.store.intake import Known, Lookups, NewMessage
+from longcode.store.lookups import Known, Lookups
+from longcode.store.new_messages import NewMessage
 from tests.flow.world import LIMIT, PATIENCE_SECONDS, HandClock, World, open_world, send, until
 
 CARRIER = 7

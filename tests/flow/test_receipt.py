@@ -20,7 +20,8 @@ from longcode.domain.message import Direction, Medium, Message, Status, is_final
 from longcode.flow.receipt import RECENT, Receipts, judge
 from longcode.store import schema
 from longcode.store.database import Database
-from longcode.store.intake import IntakeStore, NewMessage
+from longcode.store.intake import IntakeStore
+from longcode.store.new_messages import NewMessage
 from longcode.store.outbox import Conclusion, NewAttempt, NewOutcome, OutboxStore, add_outcomes
 from longcode.store.receipts import ReceiptStore, Report, Reported
 from longcode.store.strays import StrayStore

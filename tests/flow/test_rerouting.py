@@ -15,7 +15,7 @@ from longcode.domain.message import Status
 from longcode.flow.accept import VALIDITY
 from longcode.flow.conclusion import GRACE
 from longcode.store import schema
-from longcode.store.intake import NewMessage
+from longcode.store.new_messages import NewMessage
 from longcode.store.outbox import NewAttempt
 from longcode.store.rerouting import ReroutingStore
 from tests.flow.world import HandClock, World, open_world, send

@@ -36,9 +36,11 @@ from longcode.store.carrier_status import CarrierStatusStore
 from longcode.store.catalog import CatalogStore
 from longcode.store.circuits import CircuitStore
 from longcode.store.database import Database
-from longcode.store.intake import IntakeStore, KeyClaim, Known, Lookups, NewMessage
+from longcode.store.intake import IntakeStore
 from longcode.store.limits import LimitStore
+from longcode.store.lookups import Known, Lookups
 from longcode.store.messages import MessageStore
+from longcode.store.new_messages import KeyClaim, NewMessage
 from longcode.store.numbers import NumberStore
 from longcode.store.opt_outs import OptOutStore
 from longcode.store.outbox import OutboxStore

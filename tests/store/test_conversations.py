@@ -14,7 +14,8 @@ from longcode.domain.message import Direction, Medium, Message, Status
 from longcode.store import schema
 from longcode.store.conversations import ConversationStore, Line, Position, Side
 from longcode.store.database import Database
-from longcode.store.intake import IntakeStore, NewMessage
+from longcode.store.intake import IntakeStore
+from longcode.store.new_messages import NewMessage
 
 NOW = datetime(2026, 11, 22, 10, tzinfo=UTC)
 ALICE, BOB, CAROL = "+12025550101", "+12025550102", "+12025550103"

@@ -15,10 +15,12 @@ from longcode.domain.message import Direction, Medium, Message, Status
 from longcode.store import schema
 from longcode.store.accounts import AccountStore
 from longcode.store.catalog import CatalogStore
-from longcode.store.database import Database
-from longcode.store.intake import IntakeStore, KeyClaim, Known, Lookups, NewMessage, Owner, StoredKey, is_taken_name
+from longcode.store.database import Database, is_taken_name
+from longcode.store.intake import IntakeStore
+from longcode.store.lookups import Known, Lookups, Owner, StoredKey
 from longcode.store.mailbox import MailboxStore
 from longcode.store.messages import MessageStore
+from longcode.store.new_messages import KeyClaim, NewMessage
 from longcode.store.numbers import NumberStore
 from longcode.store.opt_outs import OptOutStore
 

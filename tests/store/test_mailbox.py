@@ -14,8 +14,9 @@ from longcode.domain.message import Direction, Medium, Message, Status
 from longcode.errors import Duplicate
 from longcode.store import schema
 from longcode.store.database import Database
-from longcode.store.intake import IntakeStore, NewMessage
+from longcode.store.intake import IntakeStore
 from longcode.store.mailbox import PAGE_MESSAGES, Box, Boxed, MailboxStore, Range, following
+from longcode.store.new_messages import NewMessage
 
 START = datetime(2026, 11, 22, 10, tzinfo=UTC)
 OURS, THEIRS = 1, 2

@@ -15,7 +15,8 @@ from longcode.errors import Duplicate, NotFound
 from longcode.store import schema
 from longcode.store.catalog import CatalogStore
 from longcode.store.database import Database
-from longcode.store.intake import IntakeStore, Lookups, Owner
+from longcode.store.intake import IntakeStore
+from longcode.store.lookups import Lookups, Owner
 from longcode.store.migrate import migrate
 from longcode.store.numbers import Change, Draft, Listed, Number, NumberStore, Order, SortKey
 

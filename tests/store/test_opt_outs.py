@@ -13,7 +13,8 @@ from longcode.domain.account import Account
 from longcode.domain.clock import mint_id, utc_now
 from longcode.store.accounts import AccountStore
 from longcode.store.database import Database
-from longcode.store.intake import IntakeStore, Lookups
+from longcode.store.intake import IntakeStore
+from longcode.store.lookups import Lookups
 from longcode.store.opt_outs import IMPORT, KEYWORD, OptOut, OptOutStore, opt_in
 
 ANNA, BERT = "12025550101", "12025550102"

@@ -19,7 +19,8 @@ from longcode.domain.clock import mint_id, utc_now
 from longcode.domain.message import TRANSITIONS, Direction, Medium, Message, Status, is_final, sources_of
 from longcode.store import schema
 from longcode.store.database import Database
-from longcode.store.intake import IntakeStore, NewMessage
+from longcode.store.intake import IntakeStore
+from longcode.store.new_messages import NewMessage
 from longcode.store.outbox import Conclusion, NewAttempt, NewOutcome, OutboxStore, move
 
 CARRIER, OTHER_CARRIER = 7, 8

@@ -21,16 +21,17 @@ from longcode.flow.receipt import Receipts
 from longcode.store import events, outbox_hot, receipts_hot, webhook_hot
 from longcode.store.accounts import AccountStore
 from longcode.store.database import Database
-from longcode.store.intake import IntakeStore, KeyClaim, Lookups, NewMessage
+from longcode.store.intake import IntakeStore
 from longcode.store.intake_hot import INSERT, PREFLIGHT
 from longcode.store.limits import LimitStore
+from longcode.store.lookups import Lookups
 from longcode.store.messages import MessageStore
+from longcode.store.new_messages import KeyClaim, NewMessage, Reply, Sequel
 from longcode.store.opt_outs import OptOutStore
 from longcode.store.outbox import Conclusion, NewAttempt, NewOutcome, OutboxStore
 from longcode.store.pools import PoolStore
 from longcode.store.receipts import ReceiptStore
 from longcode.store.rerouting import ReroutingStore
-from longcode.store.sequels import Reply, Sequel
 from longcode.store.stops import StopStore
 from longcode.store.strays import StrayStore
 from longcode.store.timeline import TimelineStore

@@ -14,7 +14,8 @@ from longcode.domain.clock import mint_id
 from longcode.domain.message import Direction, Medium, Message, Status
 from longcode.store.accounts import AccountStore
 from longcode.store.database import Database
-from longcode.store.intake import IntakeStore, KeyClaim, NewMessage
+from longcode.store.intake import IntakeStore
+from longcode.store.new_messages import KeyClaim, NewMessage
 from longcode.store.outbox import Conclusion, NewAttempt, NewOutcome, OutboxStore
 from longcode.store.receipts import ReceiptStore
 from longcode.store.timeline import Queued, TimelineStore

@@ -36,7 +36,9 @@ from longcode.flow.pools import Pools
 from longcode.flow.routing import Parcel
 from longcode.flow.sequel import sequel_of
 from longcode.flow.settlement import Entered, Entry, Judged
-from longcode.store.intake import IntakeStore, Known, Lookups, NewMessage, Owner
+from longcode.store.intake import IntakeStore
+from longcode.store.lookups import Known, Lookups, Owner
+from longcode.store.new_messages import NewMessage
 
 VALIDITY = timedelta(days=1)
 NORMAL_PRIORITY = 5

@@ -29,7 +29,8 @@ from longcode.flow.intake import Intake
 from longcode.flow.sequel import Compose, sequel_of
 from longcode.flow.settlement import Entry, Judged
 from longcode.store.arrivals import DELIVERIES, PARTIAL, ArrivalStore, Finished, Unowned
-from longcode.store.intake import Known, Lookups, NewMessage, Owner
+from longcode.store.lookups import Known, Lookups, Owner
+from longcode.store.new_messages import NewMessage
 from longcode.store.part_sets import PartSet, Piece
 
 # How long the parts that came wait for the others.

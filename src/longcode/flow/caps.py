@@ -10,8 +10,8 @@ from math import ceil
 from longcode.domain.message import Message
 from longcode.errors import CapReached
 from longcode.store.catalog import RouteRow
-from longcode.store.intake import NewMessage
 from longcode.store.limits import AccountLimits, Charge, Usage
+from longcode.store.new_messages import NewMessage
 
 
 def charge_of(limits: AccountLimits, message: Message, route: RouteRow | None) -> Charge | None:

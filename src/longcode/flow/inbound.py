@@ -16,7 +16,8 @@ from longcode.flow.catalog import Catalog
 from longcode.flow.intake import Intake
 from longcode.flow.keywords import is_stop_request
 from longcode.flow.settlement import Entered, Entry, Judged
-from longcode.store.intake import Known, Lookups, NewMessage
+from longcode.store.lookups import Known, Lookups
+from longcode.store.new_messages import NewMessage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

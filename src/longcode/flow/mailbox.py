@@ -12,7 +12,8 @@ from longcode.flow.accept import new_message
 from longcode.flow.catalog import Catalog
 from longcode.flow.intake import Intake
 from longcode.flow.settlement import Entered, Entry, Judged
-from longcode.store.intake import Known, Lookups, NewMessage
+from longcode.store.lookups import Known, Lookups
+from longcode.store.new_messages import NewMessage
 
 
 class UnknownLogin(NotFound):

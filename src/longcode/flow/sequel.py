@@ -15,9 +15,9 @@ from longcode.domain.words import Meaning
 from longcode.errors import Refused
 from longcode.flow.catalog import Catalog
 from longcode.flow.words import Heard
-from longcode.store.intake import Known, NewMessage
+from longcode.store.lookups import Known
+from longcode.store.new_messages import ROUTE, NewMessage, Reply, Sequel
 from longcode.store.opt_outs import LONGEST_RECIPIENT
-from longcode.store.sequels import ROUTE, Reply, Sequel
 from longcode.store.words import InboundRoute
 
 # Names and short codes cannot be written to; a number has at least seven digits.

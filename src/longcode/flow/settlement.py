@@ -18,9 +18,11 @@ from longcode.flow.catalog import Catalog, CatalogCache
 from longcode.flow.jobs import Fresh, Offer
 from longcode.flow.stops import Stops
 from longcode.flow.together import together
-from longcode.store.intake import IntakeStore, KeyClaim, Known, Lookups, NewMessage, is_taken_name
+from longcode.store.database import is_taken_name
+from longcode.store.intake import IntakeStore
 from longcode.store.limits import is_over_cap
-from longcode.store.sequels import replies_to
+from longcode.store.lookups import Known, Lookups
+from longcode.store.new_messages import KeyClaim, NewMessage, replies_to
 
 INSERT_TRIES = 3
 MAILBOX_TIES = 20

@@ -284,6 +284,16 @@ async def _faults_as_storage_down() -> AsyncIterator[None]:
         raise StorageDown(f"the database did not answer: {error}") from error
 
 
+def is_taken_name(error: BaseException) -> bool:
+    """True where a unique value (a name, a mailbox instant) was taken by a neighbour."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, asyncpg.UniqueViolationError) or "UNIQUE constraint failed" in str(cause):
+            return True
+        cause = cause.__cause__
+    return False
+
+
 def _passes(error: DBAPIError | asyncpg.PostgresError) -> bool:
     """True where the fault is the server's or its state's, so that the same statement can succeed later."""
     if isinstance(error, DBAPIError) and error.connection_invalidated:

@@ -75,6 +75,12 @@ async def read_many(connection: AsyncConnection, ids: Sequence[UUID]) -> dict[UU
     return {row.id: to_message(row._mapping) for row in rows}
 
 
+async def stored_ids(connection: AsyncConnection, ids: Sequence[UUID]) -> set[UUID]:
+    """Those ids that are there already: a rerun may not queue again what was queued, sent and removed."""
+    found = await connection.scalars(select(schema.message.c.id).where(schema.message.c.id.in_(ids)))
+    return set(found)
+
+
 class MessageStore:
     """What accounts read of their messages."""
 

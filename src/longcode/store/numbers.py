@@ -17,8 +17,7 @@ from longcode.domain.clock import Clock
 from longcode.domain.phone import canonical, digits_of
 from longcode.errors import Duplicate, NotFound
 from longcode.store import schema
-from longcode.store.database import Database
-from longcode.store.intake import is_taken_name
+from longcode.store.database import Database, is_taken_name
 from longcode.store.versions import bump_version
 
 # What a number costs that the operator put there: nothing, until its account says otherwise.

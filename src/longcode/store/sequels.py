@@ -7,73 +7,23 @@ them, and a repeat of the message doubles none.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from sqlalchemy import func, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from longcode.domain.words import OPT_OUTS, Meaning
+from longcode.domain.words import Meaning
 from longcode.store import schema
 from longcode.store.commit_order import box_xact
 from longcode.store.database import to_micros
 from longcode.store.events import tell_only
+from longcode.store.new_messages import NewMessage, Reply, Sequel
 from longcode.store.opt_outs import KEYWORD, OptOut, hold, is_opted_out, opt_in, opt_out
-
-if TYPE_CHECKING:
-    from longcode.store.intake import NewMessage
 
 # Two machines that answer each other end here: so many answers of one kind, from one number to another.
 REPLIES_AT_MOST: Final = 5
 REPLIES_WITHIN: Final = timedelta(hours=1)
-
-# The kind of an answer that is a number's own, and answers no keyword.
-ROUTE: Final = "route"
-
-# Said to whom has just opted out, or may have: the law and the carriers ask for it.
-DESPITE_OPT_OUT: Final = OPT_OUTS | {Meaning.HELP}
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """An answer that nobody writes. kind: the meaning that it answers, or ROUTE. messages: as NewMessage has them."""
-
-    kind: str
-    messages: tuple[NewMessage, ...]
-
-    @property
-    def despite_opt_out(self) -> bool:
-        """Whether it is sent although its recipient has opted out."""
-        return self.kind in DESPITE_OPT_OUT
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sequel:
-    """What follows from one inbound message.
-
-    number, party: whom it came to and whom from, in canonical form. meaning: None for a text that is no keyword.
-    reply: sent where the meaning changes anything, if it is one that changes. login: whose mailbox gets it
-    too. webhook_id: the one endpoint that is told of it; None: every one.
-    """
-
-    number: str
-    party: str
-    meaning: Meaning | None = None
-    word: str = ""
-    reply: Reply | None = None
-    login: str | None = None
-    webhook_id: int | None = None
-
-
-def replies_to(messages: Sequence[NewMessage]) -> list[NewMessage]:
-    """The answers that may be sent to these messages."""
-    return [
-        reply
-        for new in messages
-        if new.sequel is not None and new.sequel.reply is not None
-        for reply in new.sequel.reply.messages
-    ]
 
 
 async def hold_parties(connection: AsyncConnection, messages: Sequence[NewMessage]) -> None:
