@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from longcode.carriers.port import CarrierReceipt, InboundPart, InboundSms, ReceiptStatus
 from longcode.carriers.smpp_deliver import STATES, Gather, Repeats, inbound_sms, receipt_in, response_to
 from longcode.carriers.smpp_settings import Alphabet, ReceiptIds, ReceiptPolicy
-from longcode.encoding.segments import split
+from longcode.encoding.segments import Encoding, split
 from longcode.errors import StorageDown
 from longcode.smpp.constants import MessageState, Tag
 from longcode.smpp.fields import Tlv
@@ -222,6 +222,34 @@ def test_a_character_that_was_cut_in_two_is_whole_again_when_the_parts_are_joine
     second = _read(_mo(header + b"\x02" + octets[2:], esm_class=0x40, data_coding=8))
     joined = (first.text + second.text).encode("utf-16", "surrogatepass").decode("utf-16")
     assert joined == "😀"
+
+
+@dataclass(frozen=True, slots=True)
+class Octets:
+    """What a part brings to be joined with the others before all is decoded."""
+
+    name: str
+    data_coding: int
+    octets: bytes
+    encoding: Encoding | None
+    default: Alphabet = Alphabet.GSM7
+
+
+OCTETS = [
+    Octets("an escape without what it changes", 0, b"5 \x1b", Encoding.GSM7),
+    Octets("a message class, and its escape", 0xF1, b"5 \x1b", Encoding.GSM7),
+    Octets("UCS-2 cut within a unit", 8, b"\x00a\x00", Encoding.UCS2),
+    Octets("a default alphabet that is Latin-1", 0, b"\xe9", Encoding.LATIN1, Alphabet.LATIN1),
+    Octets("an alphabet of one octet a character that is none of ours", 6, b"\xb0", None),
+    Octets("data", 4, b"\x00\xff", None),
+]
+
+
+@pytest.mark.parametrize("case", OCTETS, ids=lambda case: case.name)
+def test_a_part_brings_its_octets_where_they_are_in_an_encoding_of_ours(case: Octets) -> None:
+    pdu = _mo(b"\x05\x00\x03\x09\x02\x01" + case.octets, esm_class=0x40, data_coding=case.data_coding)
+    part = _read(pdu, default_alphabet=case.default)
+    assert (part.encoding, part.octets) == (case.encoding, case.octets if case.encoding else b"")
 
 
 @given(delivery=st.one_of(one(DeliverSm), one(DataSm)), default=st.sampled_from(Alphabet))

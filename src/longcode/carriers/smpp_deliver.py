@@ -20,7 +20,7 @@ from longcode.smpp import receipts
 from longcode.smpp.constants import CommandStatus, DataCoding, MessageState, Tag
 from longcode.smpp.fields import TLV_KINDS
 from longcode.smpp.pdu import DataSm, DataSmResp, DeliverSm, DeliverSmResp, Response
-from longcode.smpp.text import decode_text, payload_octets, read
+from longcode.smpp.text import encoding_of, payload_octets, read
 
 T = TypeVar("T")
 Delivery = DeliverSm | DataSm
@@ -104,7 +104,8 @@ def inbound_sms(delivery: Delivery, carrier_id: int, settings: SmppSettings, fin
     if received.part is not None and received.part.total > 1:
         part = InboundPart(received.part.reference, received.part.total, received.part.sequence - 1)
     text = received.octets.hex() if received.text is None else received.text
-    if part is not None and text == decode_text(received.octets, DataCoding.UCS2):
+    encoding = encoding_of(delivery.data_coding, default)
+    if part is not None and encoding is Encoding.UCS2:
         # Halves of a character that was cut in two stay what they are until the parts are joined.
         text = received.octets[: len(received.octets) & ~1].decode("utf-16-be", "surrogatepass")
     return InboundSms(
@@ -112,6 +113,8 @@ def inbound_sms(delivery: Delivery, carrier_id: int, settings: SmppSettings, fin
         sender=_number(delivery.source_addr_ton, delivery.source_addr),
         recipient=_number(delivery.dest_addr_ton, delivery.destination_addr),
         text=_storable(text),
+        octets=b"" if encoding is None else received.octets,
+        encoding=encoding,
         part=part,
         fingerprint=fingerprint,
         raw=f"data_coding={delivery.data_coding} {payload_octets(delivery).hex()}{_parameters(delivery)}"[

@@ -31,6 +31,11 @@ _CODECS: Final[dict[int, str | None]] = {
     DataCoding.UCS2: "utf-16-be",
     14: "euc_kr",
 }
+_ENCODINGS: Final[dict[str | None, Encoding]] = {
+    "gsm7": Encoding.GSM7,
+    "latin-1": Encoding.LATIN1,
+    "utf-16-be": Encoding.UCS2,
+}
 _DATA_CODING: Final = {
     Encoding.GSM7: DataCoding.SMSC_DEFAULT,
     Encoding.LATIN1: DataCoding.LATIN1,
@@ -155,9 +160,14 @@ def decode_text(octets: bytes, data_coding: int, *, default: Encoding = Encoding
     return None if alphabet is None else octets.decode(alphabet, "replace")
 
 
+def encoding_of(data_coding: int, default: Encoding = Encoding.GSM7) -> Encoding | None:
+    """In which of our encodings the octets are that data_coding names; None for any other, and for data."""
+    return _ENCODINGS.get(_alphabet(data_coding, default))
+
+
 def _alphabet(data_coding: int, default: Encoding) -> str | None:
     if data_coding == DataCoding.SMSC_DEFAULT:
-        return {Encoding.GSM7: "gsm7", Encoding.LATIN1: "latin-1", Encoding.UCS2: "utf-16-be"}[default]
+        return next(alphabet for alphabet, encoding in _ENCODINGS.items() if encoding is default)
     if data_coding in _CODECS:
         return _CODECS[data_coding]
     # TS 23.038 §4: 1111xxxx is a message class with 7 or 8 bits; 00x1xxxx has a class and an alphabet.
