@@ -84,6 +84,37 @@ async def test_the_smsc_may_unbind_too() -> None:
         assert ends.esme.close_reason == "the peer unbound"
 
 
+async def test_both_may_unbind_at_once() -> None:
+    async with pair() as ends:
+        async with asyncio.timeout(2):
+            await asyncio.gather(ends.smsc.close(), ends.esme.close())
+
+
+async def test_what_crosses_the_peers_unbind_still_gets_its_answer() -> None:
+    session = Session(Role.ESME, accept, timers=QUICK)
+    async with raw_smsc(session) as peer:
+        answers = [asyncio.ensure_future(session.request(_submit(text))) for text in "ab"]
+        sent = [await peer.read(), await peer.read()]
+        peer.send(pdu.Unbind(), 9)
+        await until(lambda: session.state is State.UNBINDING)
+        peer.send(pdu.SubmitSmResp(message_id="taken"), sent[0].sequence_number)
+        peer.send(pdu.SubmitSmResp(command_status=CommandStatus.ESME_RINVBNDSTS), sent[1].sequence_number)
+        assert [answer.command_status for answer in await asyncio.gather(*answers)] == [0, 4]
+        assert await peer.read() == Frame(9, pdu.UnbindResp())
+        assert await peer.ended()
+
+
+async def test_an_unbind_that_leaves_requests_unanswered_is_answered_when_their_time_is_over() -> None:
+    session = Session(Role.ESME, accept, timers=SHORT)
+    async with raw_smsc(session) as peer:
+        answer = asyncio.ensure_future(session.request(_submit("a")))
+        await peer.read()
+        peer.send(pdu.Unbind(), 9)
+        assert await peer.read() == Frame(9, pdu.UnbindResp())
+        with pytest.raises((ResponseTimeout, ConnectionCut)):
+            await answer
+
+
 async def test_closing_waits_for_what_is_outstanding() -> None:
     holding = Holding()
     async with pair(smsc=lambda: Session(Role.SMSC, holding, timers=QUICK)) as ends:

@@ -282,6 +282,7 @@ class Session(asyncio.Protocol):
             except EncodeError as error:
                 self._settle(pending, error)
         self._check_idle()
+        self._check_unbind()
 
     def _cut_queue(self, reason: str) -> None:
         while self._queue:
@@ -366,8 +367,7 @@ class Session(asyncio.Protocol):
             self.answer(sequence_number, response)
         self._balance_reading()
         self._check_idle()
-        if self._unbind_sequence is not None and not self._incoming.running:
-            self._finish_unbind()
+        self._check_unbind()
 
     def answer(self, sequence_number: int, response: Response) -> None:
         """Write one response. Where its values do not fit, the peer gets ESME_RSYSERR instead."""
@@ -416,9 +416,12 @@ class Session(asyncio.Protocol):
         self._unbind_sequence = sequence_number
         self._set_state(State.UNBINDING)
         self._cut_queue("the peer unbinds")
-        if self._incoming.running:
-            self._ending = self._loop.call_later(self.timers.response, self._finish_unbind)
-        else:
+        self._ending = self._loop.call_later(self.timers.response, self._finish_unbind)
+        self._check_unbind()
+
+    def _check_unbind(self) -> None:
+        """Answer the peer's unbind once nothing is outstanding: what crossed it on the way is still answered."""
+        if self._unbind_sequence is not None and not (self._incoming.running or self._window.metered):
             self._finish_unbind()
 
     def _finish_unbind(self) -> None:

@@ -74,6 +74,11 @@ class Window:
         """How many metered requests fit now."""
         return self.size - self._metered
 
+    @property
+    def metered(self) -> int:
+        """How many metered requests are outstanding."""
+        return self._metered
+
     def next_sequence_number(self) -> int:
         """1 to 0x7FFFFFFF, around and around, never one that an answer may still come to."""
         while True:
