@@ -58,6 +58,20 @@ async def test_every_faulty_field_is_named_at_once_and_nothing_is_stored(mine: C
     assert (await mine.post("/messages", HELLO, headers=key)).status == 201
 
 
+@pytest.mark.parametrize("number", ["1e" + "9" * 20, "9" * 5000, "-" + "9" * 5000, "1e999"])
+async def test_a_number_that_nobody_can_hold_is_a_faulty_field(mine: Client, number: str) -> None:
+    body = json.dumps(HELLO)[:-1] + f', "priority": {number}, "validity_seconds": {number}}}'
+    reply = await mine.call("POST", "/messages", body=body.encode())
+    assert {fault["pointer"] for fault in reply.json["errors"]} == {"/priority", "/validity_seconds"}
+
+
+async def test_a_parameter_that_there_is_not_is_refused_by_all_that_send(mine: Client) -> None:
+    for path, body in (("/messages", HELLO), ("/messages/batch", {"messages": [HELLO]}), ("/messages/preview", HELLO)):
+        reply = await mine.post(f"{path}?key=a&%ff=", body)
+        assert (reply.status, reply.json["errors"][0]["field"], len(reply.json["errors"])) == (422, "key", 2)
+    assert (await mine.get("/messages")).json["items"] == []
+
+
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b"\xff", b"1", b"[" * 60_000])
 async def test_what_is_no_object_is_unreadable(mine: Client, body: bytes) -> None:
     for path in ("/messages", "/messages/batch", "/messages/preview"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from contextlib import suppress
 from dataclasses import dataclass
@@ -100,9 +101,9 @@ def _instant(value: object) -> datetime:
 
 def _whole(value: object) -> object:
     """JSON knows one kind of numbers: 5.0 is 5."""
-    if isinstance(value, float | Decimal) and -MOST_WHOLE < value < MOST_WHOLE and value == int(value):
-        return int(value)
-    return value
+    if not isinstance(value, float | Decimal) or not math.isfinite(value):  # NaN is not even compared
+        return value
+    return int(value) if -MOST_WHOLE < value < MOST_WHOLE and value == int(value) else value
 
 
 def _day(value: object) -> date:

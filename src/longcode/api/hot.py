@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import msgspec
 from pydantic import ValidationError
+from starlette.datastructures import QueryParams
 
 from longcode import log
 from longcode.api import problems
@@ -14,7 +15,7 @@ from longcode.api.caller import Gate
 from longcode.api.drafts import Draft, idempotency_key
 from longcode.api.limits import Standing
 from longcode.api.outbound import Outbound
-from longcode.api.validation import invalid_request
+from longcode.api.validation import invalid_request, refuse_parameters
 from longcode.domain.public import public_message
 from longcode.errors import LongcodeError, StorageDown
 from longcode.flow.settlement import Entered
@@ -49,6 +50,8 @@ def sending(gate: Gate, outbound: Outbound) -> Callable[[Call], Awaitable[Answer
 
     async def send(call: Call, note: Callable[[Standing], None]) -> Entered:
         caller = await gate.admit(call, "messages:write", note=note)
+        if call.query_string:
+            refuse_parameters(QueryParams(call.query_string))
         fields = read_object(await call.read())
         key = idempotency_key(call.header("idempotency-key"))
         try:

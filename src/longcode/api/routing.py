@@ -19,7 +19,7 @@ from longcode.api import problems
 from longcode.api.caller import Gate
 from longcode.api.limits import Standing
 from longcode.api.once import Once, secrets_of
-from longcode.api.validation import SENTENCES, invalid_request
+from longcode.api.validation import invalid_request, refuse_parameters
 from longcode.errors import LongcodeError, StorageDown
 from longcode.wire.call import Answer, Call, Disconnected
 from longcode.wire.errors import Fault, Unreadable
@@ -116,13 +116,8 @@ class Route(APIRoute):
 
     def _refuse_unknown(self, request: Request) -> None:
         """Raise InvalidRequest with what is asked for of an operation that asks nothing; the others look themselves."""
-        if request.query_params and not self.dependant.query_params:
-            raise problems.InvalidRequest(
-                tuple(
-                    problems.FieldFault(code="unknown", detail=SENTENCES["extra_forbidden"], field=name)
-                    for name in request.query_params
-                )
-            )
+        if not self.dependant.query_params:
+            refuse_parameters(request.query_params)
 
 
 def keep_apart(routes: Iterable[object]) -> None:

@@ -50,6 +50,13 @@ def invalid_request(found: Iterable[Mapping[str, Any]]) -> LongcodeError:
     return InvalidRequest(tuple(_fault(fault) for fault in found))
 
 
+def refuse_parameters(names: Iterable[str]) -> None:
+    """Raise InvalidRequest with the parameters that an operation without any was given."""
+    faults = tuple(FieldFault(code="unknown", detail=SENTENCES["extra_forbidden"], field=name) for name in names)
+    if faults:
+        raise InvalidRequest(faults)
+
+
 def _fault(fault: Mapping[str, Any]) -> FieldFault:
     code = CODES.get(fault["type"], "invalid")
     where, *rest = fault["loc"]
