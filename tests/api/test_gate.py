@@ -158,6 +158,14 @@ async def test_pages_of_allowed_origins_may_call(sqlite_url: str) -> None:
         assert "access-control-allow-origin" not in stranger.headers
 
 
+async def test_a_cache_keeps_answers_apart_by_origin_and_by_compression(sqlite_url: str) -> None:
+    async with open_api(sqlite_url, cors_origins="https://console.example") as api:
+        mine = await client(api)
+        answer = await mine.caller.call("GET", "/v1/keywords", headers={"Accept-Encoding": "gzip"})
+        assert answer.headers["content-encoding"] == "gzip"
+        assert set(answer.headers["vary"].split(", ")) == {"Accept-Encoding", "Origin"}
+
+
 async def test_long_answers_are_compressed(mine: Client) -> None:
     for _ in range(4):
         await mine.send()

@@ -72,9 +72,13 @@ async def ask(
     if not sent:
         return None
     start, *rest = sent
+    told: dict[str, str] = {}
+    for name, value in start["headers"]:
+        before = told.get(name.decode("latin-1"))
+        told[name.decode("latin-1")] = (f"{before}, " if before else "") + value.decode("latin-1")
     return Reply(
         status=start["status"],
-        headers={name.decode("latin-1"): value.decode("latin-1") for name, value in start["headers"]},
+        headers=told,
         body=b"".join(message.get("body", b"") for message in rest),
         complete=bool(rest) and not rest[-1].get("more_body", False),
     )

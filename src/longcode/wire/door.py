@@ -189,12 +189,12 @@ def _has(answer: Answer, name: bytes) -> bool:
 
 
 def _stamped(send: Send, lines: Sequence[tuple[bytes, bytes]]) -> Send:
-    """send, with these header lines in every answer that lacks them."""
+    """send, with these header lines in every answer that lacks them; what it varies by is said besides."""
 
     async def stamped(message: Message) -> None:
         if message["type"] == "http.response.start":
             headers: list[Any] = list(message.get("headers", ()))
-            present = {name.lower() for name, _ in headers}
+            present = {name.lower() for name, _ in headers} - {b"vary"}
             message = {**message, "headers": [*headers, *(line for line in lines if line[0] not in present)]}
         await send(message)
 
