@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from longcode.carriers.port import CarrierReceipt, InboundPart, InboundSms, ReceiptStatus
-from longcode.carriers.smpp_deliver import STATES, Gather, Repeats, inbound_sms, receipt_in, response_to
+from longcode.carriers.smpp_deliver import KEPT_SECONDS, STATES, Gather, Repeats, inbound_sms, receipt_in, response_to
 from longcode.carriers.smpp_settings import Alphabet, ReceiptIds, ReceiptPolicy
 from longcode.encoding.segments import Encoding, split
 from longcode.errors import StorageDown
@@ -312,6 +312,17 @@ def test_a_repeat_is_told_from_a_second_message(case: Again) -> None:
         repeats.session_ended(here, 100 + case.ended_after)
     _, second = repeats.fingerprint(_mo(), there if case.other_session else here, 100 + case.again_after)
     assert (first == second) is case.same
+
+
+@pytest.mark.parametrize(("age", "new"), [(3600.0, True), (KEPT_SECONDS, False)])
+def test_what_was_forgotten_while_it_is_kept_is_new_when_it_comes_again(age: float, new: bool) -> None:
+    repeats, session = Repeats(remembered=2), object()
+    prints = []
+    for arrived_at, text in ((100.0, b"Yes"), (100.0 + age, b"No"), (100.0 + age, b"Maybe"), (101.0 + age, b"Yes")):
+        content, print_ = repeats.fingerprint(_mo(text), session, arrived_at)
+        repeats.answered(content, arrived_at, ok=True)
+        prints.append(print_)
+    assert (prints[0] != prints[3]) is new
 
 
 def test_other_content_is_another_message_and_a_new_process_gives_the_same_prints() -> None:

@@ -133,7 +133,9 @@ def _number(ton: int, address: str) -> str:
 
 # No carrier repeats on a session that it was answered on so soon.
 PROMPT_SECONDS: Final = 5.0
-_REMEMBERED: Final = 10_000
+REMEMBERED: Final = 100_000
+# Longer than a message is known by its fingerprint where it is kept.
+KEPT_SECONDS: Final = 2 * 3600.0
 
 
 @dataclass(slots=True)
@@ -151,21 +153,27 @@ class Repeats:
     Both look alike on the wire. A carrier repeats what it got no answer to: the same content is new where
     the answer to the one before must have arrived, and a repeat where it may have been lost, as
     after a cut. What came before the process began is not known, and may be repeated.
+
+    remembered: how many messages are. What comes again after it was forgotten is new: rather twice than lost.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, remembered: int = REMEMBERED) -> None:
+        self._remembered = remembered
         self._seen: dict[bytes, _Seen] = {}
+        self._first = 0
 
     def fingerprint(self, delivery: Delivery, session: object, now: float) -> tuple[bytes, bytes]:
         """(content, fingerprint) of a message that arrives; `answered` wants the content."""
         content = _content(delivery)
         before = self._seen.pop(content, None)
-        occurrence = 0
+        occurrence = self._first
         if before is not None:
             occurrence = before.occurrence + self._is_new(before, session, now)
         self._seen[content] = _Seen(occurrence, session, now)
-        if len(self._seen) > _REMEMBERED:
-            del self._seen[next(iter(self._seen))]
+        if len(self._seen) > self._remembered:
+            forgotten = self._seen.pop(next(iter(self._seen)))
+            if now - forgotten.arrived_at < KEPT_SECONDS:
+                self._first = max(self._first, forgotten.occurrence + 1)
         return content, blake2b(occurrence.to_bytes(4, "big") + content, digest_size=32).digest()
 
     def answered(self, content: bytes, now: float, *, ok: bool) -> None:
