@@ -194,7 +194,7 @@ async def running(
             intake=intake,
             accept=accept,
             inbound=Inbound(intake=intake, clock=clock, mint_id=mint_id),
-            receipts=Receipts(ReceiptStore(database, clock, mint_id), StrayStore(database, clock), clock),
+            receipts=Receipts(ReceiptStore(database, clock, mint_id), StrayStore(database, clock)),
             outbox=outbox,
             rerouting=Rerouting(
                 store=ReroutingStore(database, clock), outbox=outbox, catalog=catalog, clock=clock, kick=kick

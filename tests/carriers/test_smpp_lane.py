@@ -84,7 +84,7 @@ class _One:
 async def lane(world: World, carrier_id: int, port: int, **changes: Any) -> AsyncIterator[SmppDriver]:
     """The carrier's lane, running."""
     runner = LocalRunner()
-    receipts = Receipts(ReceiptStore(world.database, utc_now, mint_id), StrayStore(world.database, utc_now), utc_now)
+    receipts = Receipts(ReceiptStore(world.database, utc_now, mint_id), StrayStore(world.database, utc_now))
     job = f"dispatch {carrier_id}"
 
     async def take_inbound(messages: Sequence[InboundSms]) -> None:

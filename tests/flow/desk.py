@@ -169,9 +169,7 @@ async def open_desk(database_url: str, *, clock: Clock = utc_now, driver: Driver
         carrier_id = await world.route()
         scripted = ScriptedDriver(world.database)
         outbox = FlakyOutbox(world.database, world.clock)
-        receipts = Receipts(
-            ReceiptStore(world.database, world.clock, mint_id), StrayStore(world.database, world.clock), world.clock
-        )
+        receipts = Receipts(ReceiptStore(world.database, world.clock, mint_id), StrayStore(world.database, world.clock))
         means = Means(
             outbox=outbox,
             stops=world.stops,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
@@ -12,10 +12,10 @@ from uuid import UUID
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
 from longcode.carriers.port import CarrierReceipt, ReceiptStatus
-from longcode.domain.clock import mint_id
+from longcode.domain.clock import mint_id, utc_now
 from longcode.domain.message import Direction, Medium, Message, Status, is_final
 from longcode.flow.receipt import RECENT, Receipts, judge
 from longcode.store import schema
@@ -129,14 +129,33 @@ class HandClock:
         return self.now
 
 
+class HandStore(ReceiptStore):
+    """The real store, on PostgreSQL too by a clock that is told when to move."""
+
+    async def append(self, receipts: Sequence[CarrierReceipt]) -> None:
+        async with self._database.read() as connection:
+            before = set(await connection.scalars(select(schema.receipt.c.id)))
+        await super().append(receipts)
+        async with self._database.write() as connection:
+            new = schema.receipt.c.id.not_in(before)
+            await connection.execute(update(schema.receipt).where(new).values(received_at=self._clock()))
+
+
+class HandStrays(StrayStore):
+    """As HandStore."""
+
+    async def now(self) -> datetime:
+        return self._clock()
+
+
 class World:
     """Receipts on one database, with messages and carriers' answers put there as dispatch does."""
 
     def __init__(self, database: Database) -> None:
         self.database = database
         self.clock = HandClock()
-        self.store = ReceiptStore(database, self.clock, mint_id)
-        self.receipts = Receipts(self.store, StrayStore(database, self.clock), self.clock)
+        self.store = HandStore(database, self.clock, mint_id)
+        self.receipts = Receipts(self.store, HandStrays(database, self.clock))
         self.outbox = OutboxStore(database, self.clock)
         self.totals: dict[UUID, int] = {}
 
@@ -364,7 +383,7 @@ async def test_what_one_sweep_leaves_the_next_ones_settle_the_newest_first(world
     for number in range(5):
         await world.store.append([receipt(f"r{number}")])
         world.clock.now += timedelta(seconds=1)
-    receipts = Receipts(world.store, StrayStore(world.database, world.clock), world.clock, page=2, pages_a_sweep=2)
+    receipts = Receipts(world.store, HandStrays(world.database, world.clock), page=2, pages_a_sweep=2)
     settled = []
     for _ in range(2):
         world.clock.now += timedelta(minutes=1)
@@ -380,6 +399,21 @@ async def test_a_sweep_goes_on_where_the_one_before_ended_though_the_clock_was_s
     await world.store.append([receipt("a")])
     await world.receipts.sweep()
     assert await world.state(message_id) == (Status.DELIVERED, None)
+
+
+async def test_a_sweep_finds_what_a_process_kept_whose_clock_is_hours_behind(postgres_url: str) -> None:
+    world = World(Database(postgres_url))
+    behind = ReceiptStore(world.database, lambda: utc_now() - timedelta(hours=1), mint_id)
+    ahead = StrayStore(world.database, lambda: utc_now() + timedelta(hours=1))
+    world.clock.now, receipts = utc_now(), Receipts(behind, ahead)
+    try:
+        message_id = await world.sent("a")
+        await receipts.sweep()
+        await behind.append([receipt("a")])
+        await receipts.sweep()
+        assert await world.state(message_id) == (Status.DELIVERED, None)
+    finally:
+        await world.database.close()
 
 
 async def test_a_receipt_is_a_stray_once_it_is_old_enough_until_its_answer_turns_up(world: World) -> None:

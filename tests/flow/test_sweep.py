@@ -38,9 +38,7 @@ def sweep(world: World) -> Sweep:
             mint_id=mint_id,
             compose=world.accept.compose,
         ),
-        receipts=Receipts(
-            ReceiptStore(world.database, world.clock, mint_id), StrayStore(world.database, world.clock), world.clock
-        ),
+        receipts=Receipts(ReceiptStore(world.database, world.clock, mint_id), StrayStore(world.database, world.clock)),
         rerouting=world.rerouting,
         health=world.health,
         events=WebhookStore(world.database, world.clock),

@@ -56,7 +56,7 @@ BY_KEY: Final = {
     "PoolStore": "remove add drop owns",
     "ReceiptStore": "settle",
     "SimulatorLedger": "take forget",
-    "StrayStore": "note prove forget",
+    "StrayStore": "now note prove forget",
     "WebhookStore": "add get remove disable enable rotate",
     "WordStore": "set_keyword remove_keyword set_reply remove_reply set_route remove_route route",
 }

@@ -79,7 +79,7 @@ async def live_through(database: Database) -> None:
     """One message's life, so that every statement on its way is run once."""
     intake, outbox = IntakeStore(database), OutboxStore(database, utc_now)
     store, strays = ReceiptStore(database, utc_now, mint_id), StrayStore(database, utc_now)
-    receipts = Receipts(store, strays, utc_now)
+    receipts = Receipts(store, strays)
     now = utc_now()
     account = await AccountStore(database, utc_now).create("acme", "")
     async with database.write() as connection:

@@ -8,7 +8,6 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from longcode.carriers.port import CarrierReceipt, ReceiptStatus
-from longcode.domain.clock import Clock
 from longcode.domain.message import Status
 from longcode.store.receipt_order import LATEST, ReceiptPlace
 from longcode.store.receipts import ReceiptStore, Reported
@@ -40,14 +39,12 @@ class Receipts:
         self,
         store: ReceiptStore,
         strays: StrayStore,
-        clock: Clock,
         *,
         page: int = PAGE,
         pages_a_sweep: int = PAGES_A_SWEEP,
     ) -> None:
         self._store = store
         self._strays = strays
-        self._clock = clock
         self._page = page
         self._pages_a_sweep = pages_a_sweep
         self._looked_until: datetime | None = None
@@ -97,7 +94,7 @@ class Receipts:
 
     async def _look_through(self) -> None:
         """Match, and note as strays, what came since the last sweep, for the first one lately. Newest first."""
-        now = self._clock()
+        now = await self._strays.now()
         # A clock that was set back leaves later receipts, and its own mark, ahead of it.
         since = now - RECENT if self._looked_until is None else min(self._looked_until, now) - AGAIN
         self._stretches = [one for one in self._stretches if one.until.received_at > now - RECENT]

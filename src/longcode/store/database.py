@@ -193,7 +193,7 @@ class Database:
 
         now: by the process's clock, the only one on SQLite.
         """
-        return now if self.is_sqlite else func.clock_timestamp()
+        return now if self.is_sqlite else func.clock_timestamp(type_=DateTime(timezone=True))
 
     async def close(self) -> None:
         """Close every connection."""

@@ -64,9 +64,7 @@ async def opted_out(connection: AsyncConnection, parties: set[tuple[int, str, st
     }
 
 
-async def store(
-    connection: AsyncConnection, messages: Sequence[NewMessage], claims: Sequence[KeyClaim]
-) -> set[UUID]:
+async def store(connection: AsyncConnection, messages: Sequence[NewMessage], claims: Sequence[KeyClaim]) -> set[UUID]:
     """Insert a batch; the message ids of the keys that it claimed."""
     wanted = {(claim.account_id, claim.key) for claim in claims}
     taken = {(row["account_id"], row["key"]) for row in await _by_pairs(connection, schema.idempotency, "key", wanted)}

@@ -62,8 +62,7 @@ class ReceiptStore:
         self._mint_id = mint_id
 
     async def append(self, receipts: Sequence[CarrierReceipt]) -> None:
-        """Keep receipts as they were received."""
-        now = self._clock()
+        """Keep receipts as they were received, under the instant of the clock that attempts go by."""
         rows = [
             {
                 "id": self._mint_id(),
@@ -76,7 +75,6 @@ class ReceiptStore:
                 "sender": receipt.sender and canonical(receipt.sender),
                 "recipient": receipt.recipient and canonical(receipt.recipient),
                 "raw": receipt.raw,
-                "received_at": now,
             }
             for receipt in receipts
         ]
@@ -86,7 +84,8 @@ class ReceiptStore:
                 await driver.execute(receipts_hot.APPEND, *columns)
             return
         async with self._database.write() as connection:
-            await connection.execute(insert(schema.receipt), rows)
+            now = self._clock()
+            await connection.execute(insert(schema.receipt), [{**row, "received_at": now} for row in rows])
 
     async def adopt(self, receipts: Sequence[CarrierReceipt]) -> None:
         """Count attempts as accepted whose receipt came with our own name for them: the carrier has them.
@@ -200,7 +199,7 @@ class ReceiptStore:
             .where(
                 table.c.reference.in_(by_form),
                 table.c.carrier_id == carrier_id,
-                table.c.received_at > self._clock() - EARLY,
+                table.c.received_at > self._database.claims_at(self._clock()) - EARLY,
                 schema.outcome.c.attempt_id.is_(None),
             )
         )

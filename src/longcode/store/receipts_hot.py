@@ -7,8 +7,9 @@ from longcode.store.events_hot import moves, telling
 APPEND = """
 INSERT INTO receipt (id, carrier_id, reference, attempt_id, status, error_code, whole_message,
                      sender, recipient, raw, received_at)
-SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::text[], $4::uuid[], $5::text[], $6::text[], $7::boolean[],
-                     $8::text[], $9::text[], $10::text[], $11::timestamptz[])
+SELECT *, statement_timestamp()
+  FROM unnest($1::uuid[], $2::bigint[], $3::text[], $4::uuid[], $5::text[], $6::text[], $7::boolean[],
+              $8::text[], $9::text[], $10::text[])
 """
 
 # For each message that has one of these references: its accepted segments, each with its receipts.

@@ -67,6 +67,14 @@ class StrayStore:
         self._database = database
         self._clock = clock
 
+    async def now(self) -> datetime:
+        """The instant by the clock under which receipts are kept."""
+        if self._database.is_sqlite:
+            return self._clock()
+        async with self._database.read() as connection:
+            now: datetime = (await connection.execute(select(self._database.claims_at(self._clock())))).scalar_one()
+        return now
+
     async def look_through(self, since: datetime, until: ReceiptPlace, limit: int) -> list[Looked]:
         """The last receipts after an instant and before a place, the latest first, with what is known of them."""
         receipt, outcome, message = schema.receipt.c, schema.outcome.c, schema.message.c
