@@ -113,6 +113,18 @@ async def test_it_is_told_where_a_message_would_go(mine: Client, operator: Clien
     assert (await operator.post("/routes/test", {**asked, "account": "nobody at all"})).status == 404
 
 
+async def test_an_account_with_a_long_name_can_have_routes(operator: Client) -> None:
+    name = f"smsc-{secrets.token_hex(4)}"
+    account = {"account": (name * 255)[:255]}
+    assert (await operator.post("/accounts", {"name": account["account"]})).status == 201
+    assert (await operator.post("/carriers", {"name": name, "driver": "simulator"})).status == 201
+    route = (await operator.post("/routes", {"carrier": name, **account})).json
+    [way, *_] = (await operator.post("/routes/test", {"recipient": "12025550190", **account})).json["items"]
+    assert (route["account"], way["route_id"]) == (account["account"], route["id"])
+    await operator.call("DELETE", f"/routes/{route['id']}")
+    await operator.call("DELETE", f"/carriers/{name}")
+
+
 async def test_receipts_and_messages_that_fit_nothing_are_listed(operator: Client) -> None:
     database, marks = operator.api.database, [secrets.token_hex(8) for _ in range(5)]
     for mark in marks:

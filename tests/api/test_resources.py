@@ -72,6 +72,8 @@ async def test_numbers_are_kept_searched_changed_and_deleted(mine: Client) -> No
             },
         ),
         ({"value": "12025550111", "id": 7}, {"/id"}),
+        ({"value": "12025550111", "currency": "U$\n"}, {"/currency"}),
+        ({"value": "12025550111", "currency": "  "}, {"/currency"}),
     ],
 )
 async def test_a_number_that_cannot_be_is_refused(mine: Client, body: dict[str, object], pointers: set[str]) -> None:
@@ -123,6 +125,7 @@ async def test_numbers_of_another_account_are_told_and_the_rest_is_assigned(mine
     [
         (b"number\n1\n", ["the file has no column `value`", "the file has an unknown column 'number'"]),
         (b"value,currency\nx,\n12025550111,123456789\n", ["line 2: value is invalid", "line 3: currency is invalid"]),
+        (b'value,currency\n12025550111,"a\nb"\n', ["line 3: currency is invalid"]),
         (b"value\n1,2\n", ["line 2: more fields than columns"]),
         (b"\xff", None),
     ],
@@ -288,6 +291,8 @@ async def test_answers_are_said_turned_off_and_taken_back(mine: Client) -> None:
     off = await mine.call("PUT", "/keyword-replies/help", {"text": ""})
     assert off.json["text"] is None
     assert (await mine.call("PUT", "/keyword-replies/help", {"text": " "})).status == 422
+    wrong = await mine.call("PUT", "/keyword-replies/help", {"text": " ", "language": "f\nr"})
+    assert [fault["pointer"] for fault in wrong.json["errors"]] == ["/text", "/language"]
     assert (await mine.call("PUT", "/keyword-replies/answer", {"text": "x"})).status == 404
     assert (await mine.call("DELETE", "/keyword-replies/help")).status == 204
     assert (await mine.get("/keyword-replies")).json["items"] == before

@@ -281,8 +281,8 @@ def test_rows_of_a_dump_that_nobody_could_use_are_skipped_and_told_and_the_other
     )
     skipped = (
         "skipped: line 3: account.auth_id is null\n"
-        "skipped: line 4: account.username cannot be used: an account's name is printable, "
-        "not empty, and has no colon\n"
+        "skipped: line 4: account.username cannot be used: an account's name is 1 to 255 "
+        "printable characters without a colon\n"
         "skipped: line 7: phone_number.number is the one on line 6, which the account has already\n"
         "skipped: line 8: phone_number.account_id is that of an account that was skipped\n"
         "skipped: line 9: phone_number.number is not a number of 6 to 20 digits\n"
@@ -319,8 +319,9 @@ PLIVO = ("import", "plivo", "{dump.sql}")
 
 REFUSALS = [
     RefusalCase("an account that there is already", ("account", "create", "mine"), ("an account mine already",)),
-    RefusalCase("an account's name with a colon", ("account", "create", "a:b"), ("has no colon",)),
-    RefusalCase("an account's name with a control character", ("account", "create", "a\x1bb"), ("is printable",)),
+    RefusalCase("an account's name with a colon", ("account", "create", "a:b"), ("without a colon",)),
+    RefusalCase("an account's name with a control character", ("account", "create", "a\x1bb"), ("printable",)),
+    RefusalCase("an account's name that goes on", ("account", "create", "a" * 256), ("1 to 255",)),
     RefusalCase("a secret that is empty", ("account", "create", "bare", "--secret", ""), ("may not be empty",)),
     RefusalCase("a new secret that is empty", ("account", "secret", "mine", "--secret", ""), ("may not be empty",)),
     RefusalCase("a number of nobody's", ("number", "add", "12025550199", "--account", "no"), ("no account no",)),

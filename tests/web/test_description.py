@@ -19,7 +19,8 @@ from openapi_spec_validator import validate
 
 from longcode import __version__
 from longcode.cli.openapi import openapi
-from longcode.dialects import conversations, inbound_outbound, mailbox, messages, numbers
+from longcode.dialects import conversations, inbound_outbound, mailbox, messages
+from longcode.domain.money import MAX_CURRENCY_LENGTH
 from longcode.domain.phone import MAX_INVENTORY_VALUE_LENGTH
 from longcode.store.limits import AccountLimits
 from longcode.web.app import endpoints
@@ -125,7 +126,7 @@ async def test_a_fault_of_ours_is_500_in_the_described_envelope(api: Api) -> Non
         ("ToldMessage", "messageText", (1, conversations.TEXT_LENGTH)),
         ("ToldMessage", "uuid", (1, conversations.UUID_LENGTH)),
         ("NumberDraft", "value", (None, MAX_INVENTORY_VALUE_LENGTH)),
-        ("NumberDraft", "currency", (1, numbers.MAX_CURRENCY_LENGTH)),
+        ("NumberDraft", "currency", (1, MAX_CURRENCY_LENGTH)),
         ("MessagesDraft", "sender_id", (1, messages.SENDER_ID_LENGTH)),
         ("MessagesDraft", "text", (1, messages.TEXT_LENGTH)),
         ("Receipt", "provider_reference", (1, messages.REFERENCE_LENGTH)),

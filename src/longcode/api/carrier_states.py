@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 
 from longcode.api.caller import Admitted
 from longcode.api.desk import Desk
-from longcode.api.fields import Body, Clean, Printable, chars
+from longcode.api.fields import AccountName, Body, Clean, chars
 from longcode.api.ids import NameInPath
 from longcode.api.problems import invalid
 from longcode.api.routing import Routes
@@ -64,7 +64,7 @@ class RouteQuestion(Body):
     """A message as routes see it. account, sender: without them only routes for all."""
 
     recipient: Annotated[Clean, chars(1, 32)]
-    account: Printable | None = None
+    account: AccountName | None = None
     sender: Annotated[Clean, chars(0, 64)] = ""
 
 

@@ -22,6 +22,8 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema, core_schema
 
+from longcode.domain.account import MAX_NAME_LENGTH
+from longcode.domain.money import MAX_CURRENCY_LENGTH, is_currency
 from longcode.domain.phone import parse_inventory_value
 from longcode.domain.timestamps import parse_instant
 from longcode.errors import InvalidField
@@ -120,6 +122,12 @@ def _number(value: str) -> str:
         raise ValueError("it must be 6 to 20 digits, + in front or not, separators between") from error
 
 
+def _currency(value: str) -> str:
+    if not is_currency(value):
+        raise ValueError("it must be printable characters, not all of them spaces")
+    return value
+
+
 def _webhook_url(value: str) -> str:
     """What may be said of it without knowing the account: the rest is looked at where it is used."""
     faults = target.faults(value, allow_private=True)
@@ -152,9 +160,11 @@ Recipient = Annotated[str, StringConstraints(strict=True, pattern=RECIPIENT), Fi
 WebhookUrl = Annotated[
     Clean, chars(1, URL_CHARACTERS), AfterValidator(_webhook_url), Field(examples=["https://hooks.example/sms-status"])
 ]
+AccountName = Annotated[Clean, chars(1, MAX_NAME_LENGTH)]
 Sender = Annotated[Clean, chars(1, 64), Field(examples=["MyCorp"])]
 Printable = Annotated[Clean, chars(1, 64), AfterValidator(_printable)]
 MessageText = Annotated[Clean, chars(1, TEXT_LENGTH)]
 Reference = Annotated[Clean, chars(1, 255)]
 Party = Annotated[Clean, chars(1, 128)]
+Currency = Annotated[Clean, chars(1, MAX_CURRENCY_LENGTH), AfterValidator(_currency), Field(examples=["USD"])]
 NumberValue = Annotated[str, StringConstraints(strict=True, max_length=64, pattern=CLEAN), AfterValidator(_number)]

@@ -16,8 +16,8 @@ from longcode.api.problems import invalid, refuse
 from longcode.api.routing import Routes
 from longcode.domain.phone import canonical
 from longcode.domain.words import STANDARD, Meaning, fold
-from longcode.errors import NotFound
-from longcode.flow.word_check import keyword_faults
+from longcode.errors import NotFound, OfField
+from longcode.flow.word_check import keyword_faults, language_faults
 from longcode.flow.words import STANDARD_REPLIES
 from longcode.store.words import EVERY_NUMBER, Keyword, KeywordReply
 
@@ -146,8 +146,8 @@ def add_keywords(app: FastAPI, desk: Desk) -> None:
     @routes.put("/keyword-replies/{meaning}", "setReply")
     async def set_reply(meaning: NameInPath, body: ReplyDraft, caller: Admitted) -> ReplyShown:
         """Say how words with a meaning are answered."""
-        if body.text and body.text.isspace():
-            raise invalid("it has nothing to read", pointer="/text")
+        faults = [OfField("it has nothing to read", "text")] if body.text.isspace() else []
+        refuse([*faults, *language_faults(body.language)])
         reply = KeywordReply(
             account_id=caller.account.id,
             number=await place(caller, body.number),

@@ -14,11 +14,11 @@ from longcode.api.caller import Admitted
 from longcode.api.csv_files import CSV, CSV_BODY, CSV_BYTES, CSV_RESPONSE, Imported, cell, rows_of
 from longcode.api.cursors import MOST, Page, PageQuery, after_id, encode, page
 from longcode.api.desk import Desk
-from longcode.api.fields import MOST_WHOLE, PRICE, WHOLE, Body, Clean, MessageText, NumberValue, chars
+from longcode.api.fields import MOST_WHOLE, PRICE, WHOLE, Body, Clean, Currency, MessageText, NumberValue, chars
 from longcode.api.ids import SerialInPath, serial_of
 from longcode.api.problems import FieldFault, InvalidRequest, refuse
 from longcode.api.routing import Routes
-from longcode.domain.money import MAX_PRICE, format_price, parse_price
+from longcode.domain.money import MAX_PRICE, format_price, is_currency, parse_price
 from longcode.domain.phone import canonical, parse_inventory_value
 from longcode.domain.scopes import OPERATOR
 from longcode.encoding.csv_cells import lines_of
@@ -39,7 +39,6 @@ def _price(value: str) -> str:
 
 
 Price = Annotated[str, StringConstraints(strict=True, pattern=PRICE), AfterValidator(_price), Field(examples=["3.40"])]
-Currency = Annotated[Annotated[Clean, chars(1, 8)], Field(examples=["USD"])]
 
 
 class NumberQuery(PageQuery):
@@ -270,7 +269,7 @@ def _drafts(rows: list[tuple[int, dict[str, str]]]) -> list[Draft]:
                 found[name] = parse_price(row[name], field=name) if row.get(name) else OPERATOR_PRICE
         except InvalidField as error:
             faults.append(cell(line, error.field))
-        if not 1 <= len(found["currency"]) <= 8:
+        if not is_currency(found["currency"]):
             faults.append(cell(line, "currency"))
         if len(found) == 4:
             drafts.append(Draft(**found))

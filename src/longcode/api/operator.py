@@ -11,7 +11,19 @@ from pydantic import AfterValidator, BaseModel, Field, StringConstraints
 from longcode.api.caller import Admitted
 from longcode.api.cursors import Page, PageQuery, after_id, encode, page
 from longcode.api.desk import Desk
-from longcode.api.fields import DESTINATION, WHOLE, Body, Clean, OneOf, Printable, Sender, ShownOnce, Whole, chars
+from longcode.api.fields import (
+    DESTINATION,
+    WHOLE,
+    AccountName,
+    Body,
+    Clean,
+    OneOf,
+    Printable,
+    Sender,
+    ShownOnce,
+    Whole,
+    chars,
+)
 from longcode.api.ids import NameInPath, SerialInPath, serial_of
 from longcode.api.problems import invalid, refuse, settings_told_together
 from longcode.api.routing import Routes
@@ -75,7 +87,7 @@ class NewRoute(Body):
 
     carrier: Printable
     prefix: Annotated[Annotated[Clean, chars(0, 16)], Field(description="Digits; empty for all recipients.")] = ""
-    account: Printable | None = None
+    account: AccountName | None = None
     sender: Sender | None = None
     priority: Annotated[int, Field(ge=-MOST, le=MOST), WHOLE] = 0
     weight: Whole | None = None
@@ -106,7 +118,7 @@ class RouteList(BaseModel):
 class AccountDraft(Body):
     """A new account. secret: without one a random one is made."""
 
-    name: Annotated[Clean, chars(1, 255)]
+    name: AccountName
     secret: Annotated[Clean, chars(1, 255)] | None = None
 
 

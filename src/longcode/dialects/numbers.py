@@ -13,7 +13,7 @@ from http import HTTPStatus
 from typing import Any, Final, Protocol
 from urllib.parse import urlencode
 
-from longcode.domain.money import format_price, parse_price
+from longcode.domain.money import format_price, is_currency, parse_price
 from longcode.domain.phone import MAX_INVENTORY_VALUE_LENGTH, parse_inventory_value
 from longcode.errors import Duplicate, InvalidField, LongcodeError, NotFound
 from longcode.store.numbers import Change, Draft, Listed, Number, NumberStore, Order, SortKey
@@ -28,7 +28,6 @@ PATHS: Final = ("/api/numbers", "/numbers")
 DEFAULT_PER_PAGE: Final = 20
 MAX_PER_PAGE: Final = 100
 MAX_PAGE: Final = 2**63 - 1
-MAX_CURRENCY_LENGTH: Final = 8
 
 _ID: Final = re.compile(r"[0-9]{1,18}")
 _COUNT: Final = re.compile(r"[0-9]+")
@@ -51,7 +50,7 @@ class Field:
 
 def parse_currency(value: object, *, field: str) -> str:
     """1 to 8 printable characters, not all of them spaces. Raises InvalidField."""
-    if isinstance(value, str) and len(value) <= MAX_CURRENCY_LENGTH and value.isprintable() and value.strip(" "):
+    if isinstance(value, str) and is_currency(value):
         return value
     raise InvalidField(field)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,9 +28,10 @@ class Operator:
     hint: str
 
 
-NAME_RULE = "an account's name is printable, not empty, and has no colon"
+MAX_NAME_LENGTH: Final = 255
+NAME_RULE: Final = f"an account's name is 1 to {MAX_NAME_LENGTH} printable characters without a colon"
 
 
 def is_account_name(name: str) -> bool:
     """True for a name that HTTP Basic can carry. Source: RFC 7617 §2."""
-    return bool(name) and ":" not in name and name.isprintable()
+    return 1 <= len(name) <= MAX_NAME_LENGTH and ":" not in name and name.isprintable()

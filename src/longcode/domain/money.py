@@ -9,6 +9,7 @@ from typing import Final
 from longcode.errors import InvalidField
 
 MAX_PRICE: Final = Decimal("99999999.99")
+MAX_CURRENCY_LENGTH: Final = 8
 _CENT: Final = Decimal("0.01")
 _PLAIN: Final = re.compile(r"[0-9]+(?:\.[0-9]{1,2})?")
 _AMOUNT: Final = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,6})?")
@@ -50,6 +51,11 @@ def parse_price(value: object, *, field: str) -> Decimal:
 def format_price(price: Decimal) -> str:
     """The price with two decimals: "0.03", "3.40", "99999999.99"."""
     return f"{price:.2f}"
+
+
+def is_currency(text: str) -> bool:
+    """True for 1 to 8 printable characters, not all of them spaces: "U$", "R$", "€"."""
+    return len(text) <= MAX_CURRENCY_LENGTH and text.isprintable() and bool(text.strip(" "))
 
 
 def parse_amount(value: str, *, field: str) -> Decimal:
