@@ -127,6 +127,7 @@ async def test_numbers_of_another_account_are_told_and_the_rest_is_assigned(mine
         (b"value,currency\nx,\n12025550111,123456789\n", ["line 2: value is invalid", "line 3: currency is invalid"]),
         (b'value,currency\n12025550111,"a\nb"\n', ["line 3: currency is invalid"]),
         (b"value\n1,2\n", ["line 2: more fields than columns"]),
+        (b"value,currency,value\n12025550111,U$,12025550112\n", ["the file has the column 'value' twice"]),
         (b"\xff", None),
     ],
 )
@@ -266,6 +267,9 @@ async def test_opt_outs_come_and_go_as_csv(mine: Client) -> None:
     assert (await mine.call("POST", "/optouts/import", body=written)).json == {"added": 0, "unchanged": 3}
     faulty = await mine.call("POST", "/optouts/import", body=b"recipient,scope\n,\n1,number\n")
     assert (faulty.status, len(faulty.json["errors"])) == (422, 2)
+    # An end of a line to Unicode, and none to CSV.
+    odd = await mine.call("POST", "/optouts/import", body=b"recipient\n12025550192\x1c5550193\n")
+    assert (odd.status, len((await mine.get("/optouts")).json["items"])) == (422, 3)
 
 
 async def test_keywords_mean_what_the_account_says(mine: Client) -> None:
@@ -387,7 +391,9 @@ async def test_carriers_and_routes_are_the_operators(mine: Client, operator: Cli
     path = f"/carriers/{name}"
     changed = await operator.call("PATCH", path, {"settings": {"port": "2776", "tls": "1"}})
     assert (changed.json["settings"]["port"], changed.json["settings"]["tls"]) == ("2776", "1")
-    assert "tls" not in (await operator.call("PATCH", path, {"settings": {"tls": None}})).json["settings"]
+    for _ in range(2):
+        without = await operator.call("PATCH", path, {"settings": {"tls": None}})
+        assert (without.status, "tls" in without.json["settings"]) == (200, False)
     assert (await operator.post(f"{path}/pause")).json["paused"] is True
     assert (await operator.post(f"{path}/resume")).json["paused"] is False
     faulty = await operator.post("/routes", {"carrier": "none", "prefix": "x", "account": "nobody", "cost": "1,5"})

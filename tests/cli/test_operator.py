@@ -331,6 +331,12 @@ REFUSALS = [
     RefusalCase("a number of another account", ("number", "add", "1 (202) 555-0101", *TO_MINE), ("another account",)),
     RefusalCase("numbers without a file", ("number", "import", "no.csv"), ("No such file",), status=2),
     RefusalCase("numbers without a column", IMPORT, ("no column `value`",), {"numbers.csv": b"number\n12025550199\n"}),
+    RefusalCase(
+        "numbers in two columns of one name",
+        (*IMPORT, *TO_MINE),
+        ("the column 'value' twice",),
+        {"numbers.csv": b"value,value\n12025550199,12025550198\n"},
+    ),
     RefusalCase("numbers that are not UTF-8", (*IMPORT, *TO_MINE), ("UTF-8",), {"numbers.csv": b"value\n\xe9\n"}),
     RefusalCase(
         "numbers of which some are none, each by its line",

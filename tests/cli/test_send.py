@@ -159,6 +159,7 @@ def test_a_file_whose_lines_were_mended_sends_only_those(desk: Desk, tmp_path: P
         ("number,txt\n", ("unknown column 'number'", "unknown column 'txt'", "no column `to`")),
         ('to\n"', ("not CSV",)),
         ("", ("no column `to`",)),
+        ("to,text,to\n12025550190,hi,12025550191\n", ("the column 'to' twice",)),
     ],
 )
 def test_a_file_that_is_none_is_refused(desk: Desk, tmp_path: Path, content: str, says: tuple[str, ...]) -> None:

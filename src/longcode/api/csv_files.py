@@ -10,7 +10,7 @@ from typing import Any, Final
 from pydantic import BaseModel
 
 from longcode.api.problems import refuse
-from longcode.encoding.csv_cells import unmarked
+from longcode.encoding.csv_cells import repeated, unmarked
 
 CSV: Final = "text/csv"
 CSV_BYTES: Final = 8 * 1024 * 1024
@@ -39,6 +39,7 @@ def rows_of(body: bytes, *, required: Sequence[str], known: Sequence[str]) -> li
         names = list(reader.fieldnames or ())
         faults = [f"the file has no column `{name}`" for name in required if name not in names]
         faults += [f"the file has an unknown column {name!r}" for name in names if name not in known]
+        faults += repeated(names)
         rows = []
         for row in reader if not faults else ():
             if None in row:

@@ -206,11 +206,14 @@ def _add_carriers(routes: Routes, desk: Desk) -> None:
     async def change(name: NameInPath, body: CarrierChange, caller: Admitted) -> CarrierShown:
         """Change some of a carrier's settings; a running link connects anew with them."""
         given = {key: value for key, value in body.settings.items() if value is not None}
-        unset = [key for key, value in body.settings.items() if value is None]
+
+        def changed(row: CarrierRow) -> dict[str, str]:
+            # What is gone already stays so: a repeat is no fault.
+            unset = [key for key, value in body.settings.items() if value is None and key in row.settings]
+            return changed_settings(row, given, unset, [], desk.settings)
+
         with settings_told_together():
-            await desk.catalog_store.change_settings(
-                name, lambda row: changed_settings(row, given, unset, [], desk.settings)
-            )
+            await desk.catalog_store.change_settings(name, changed)
         return await find(name)
 
     @routes.delete("/carriers/{name}", "removeCarrier", scope_as=OPERATOR, errors=("refused",))

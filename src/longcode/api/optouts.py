@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import io
+from collections.abc import AsyncIterator, Iterable
 from typing import Annotated, Final
 from uuid import UUID
 
@@ -188,9 +189,9 @@ def add_optouts(app: FastAPI, desk: Desk) -> None:
         return Imported(added=added, unchanged=len(wanted) - added)
 
 
-def _lines(body: bytes) -> list[str]:
+def _lines(body: bytes) -> Iterable[str]:
     try:
-        return body.decode("utf-8-sig").splitlines(keepends=True)
+        return io.StringIO(body.decode("utf-8-sig"), newline="")  # splitlines knows ends of lines that CSV does not
     except UnicodeDecodeError as error:
         raise invalid("the file is not UTF-8", pointer="") from error
 

@@ -18,6 +18,7 @@ from longcode.cli.progress import Advance
 from longcode.cli.sending import Wanted, enter, key_of, plain_number
 from longcode.cli.tables import echo_json
 from longcode.domain.account import Account
+from longcode.encoding.csv_cells import repeated
 from longcode.errors import ConfigurationError, IntakeFull, InvalidField, LongcodeError, Unavailable
 from longcode.flow.settlement import Entered
 
@@ -72,6 +73,7 @@ def read_lines(file: TextIO, draft: Wanted, campaign: str) -> list[Line]:
         reader = csv.DictReader(file, strict=True)
         names = reader.fieldnames or ()
         faults = [f"the file has an unknown column {name!r}" for name in names if name not in COLUMNS]
+        faults += repeated(names)
         if TO not in names:
             faults.append(f"the file has no column `{TO}`")
         if faults:

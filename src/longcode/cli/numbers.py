@@ -20,7 +20,7 @@ from longcode.cli.session import data_option
 from longcode.cli.tables import echo_json
 from longcode.domain.phone import parse_inventory_value
 from longcode.encoding.account_dump import AccountDump, read_accounts
-from longcode.encoding.csv_cells import unmarked
+from longcode.encoding.csv_cells import repeated, unmarked
 from longcode.errors import ConfigurationError, Duplicate, InvalidField, NotFound
 from longcode.flow.plivo_import import Report, bring_in
 
@@ -138,7 +138,7 @@ def _parse_numbers(file: TextIO, account_name: str | None) -> tuple[list[tuple[s
     reader = csv.DictReader(file)
     if reader.fieldnames is None or "value" not in reader.fieldnames:
         raise ConfigurationError(["the file has no column `value`"])
-    rows, faults = [], []
+    rows, faults = [], repeated(reader.fieldnames)
     for row in reader:
         value, name = unmarked(row["value"] or ""), row.get("account") or account_name
         try:

@@ -23,6 +23,11 @@ def lines_of(rows: Iterable[Sequence[str]]) -> str:
     return written.getvalue()
 
 
+def repeated(names: Sequence[str]) -> list[str]:
+    """What is said of columns that a file has more than once: nobody knows which of them counts."""
+    return [f"the file has the column {name!r} twice" for name in sorted(set(names)) if names.count(name) > 1]
+
+
 def marked(cell: str) -> str:
     """A cell as it is written: with a ' before what begins as formulas do. Numbers keep their + as it is."""
     return MARK + cell if _MARKED.match(cell) and not _NUMBER.fullmatch(cell) else cell

@@ -10,7 +10,7 @@ from typing import Final
 from longcode.domain.clock import utc_now
 from longcode.domain.phone import canonical
 from longcode.domain.timestamps import format_milli, parse_instant
-from longcode.encoding.csv_cells import unmarked
+from longcode.encoding.csv_cells import repeated, unmarked
 from longcode.errors import ConfigurationError, InvalidField
 from longcode.store.opt_outs import IMPORT, LONGEST_RECIPIENT, OptOut
 
@@ -51,9 +51,9 @@ def read_opt_outs(file: Iterable[str]) -> list[Row]:
         unknown = [name for name in reader.fieldnames if name not in COLUMNS]
         if unknown:
             raise ConfigurationError([f"the file has an unknown column {name!r}" for name in unknown])
-        twice = sorted({name for name in reader.fieldnames if reader.fieldnames.count(name) > 1})
+        twice = repeated(reader.fieldnames)
         if twice:
-            raise ConfigurationError([f"the file has the column {name!r} twice" for name in twice])
+            raise ConfigurationError(twice)
         return _parse(reader)
     except (UnicodeDecodeError, csv.Error) as error:
         raise ConfigurationError([f"the file is not CSV in UTF-8: {error}"]) from error
