@@ -88,11 +88,12 @@ class OneDriver:
 class FlakyOutbox(OutboxStore):
     """The real queue, whose next conclusions are lost. after_claim: what happens, once, behind a claim of something.
 
-    cut: how many commits of attempts go through without an answer.
+    cut: how many commits of attempts go through without an answer. hang: set when one did, whose answer never comes.
     """
 
     lose = 0
     cut = 0
+    hang: asyncio.Event | None = None
     hurried = 0
     after_claim: Callable[[], Awaitable[None]] | None = None
 
@@ -114,6 +115,9 @@ class FlakyOutbox(OutboxStore):
     async def begin(self, attempts: Sequence[NewAttempt]) -> None:
         await super().begin(attempts)
         self._perhaps_cut()
+        if self.hang is not None:
+            self.hang.set()
+            await asyncio.Event().wait()
 
     def _perhaps_cut(self) -> None:
         if self.cut:

@@ -226,6 +226,27 @@ async def test_attempts_whose_commit_was_not_answered_are_known_to_be_unwritten(
     assert await desk.kinds() == ["accepted", "unwritten"]
 
 
+async def test_attempts_that_were_begun_and_not_written_are_known_to_the_next_process(desk: Desk) -> None:
+    await desk.send()
+    desk.outbox.cut = 1
+    with pytest.raises(StorageDown):
+        await desk.drain()
+    await desk.dispatch.close()
+    assert await desk.kinds() == ["unwritten"]
+
+
+async def test_attempts_of_a_drain_that_is_cancelled_are_known_to_be_unwritten(desk: Desk) -> None:
+    await desk.send()
+    desk.outbox.hang = asyncio.Event()
+    drain = asyncio.create_task(desk.drain())
+    async with asyncio.timeout(10):
+        await desk.outbox.hang.wait()
+    drain.cancel()
+    await asyncio.gather(drain, return_exceptions=True)
+    await desk.dispatch.close()
+    assert await desk.kinds() == ["unwritten"]
+
+
 async def test_a_receipt_proves_an_unconfirmed_attempt(desk: Desk) -> None:
     desk.driver.answer = lambda _submission: Unconfirmed()
     message_id = await desk.send()

@@ -203,6 +203,9 @@ class Lane:
                 await self.settled()
         await self.driver.close()
         await asyncio.gather(*self._handing_over, return_exceptions=True)
+        if self._unwritten:
+            with contextlib.suppress(Unavailable):
+                await self._prove_unwritten()
         if self._recorder is not None:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(CLOSE_SECONDS):
@@ -313,7 +316,7 @@ class Lane:
         """What is begun here may be committed though nobody says so; nothing of it is written to the carrier."""
         try:
             yield
-        except Exception:
+        except BaseException:  # also where this process ends while the commit is under way
             self._unwritten += [unwritten(attempt) for attempt in begun]
             raise
 
