@@ -45,6 +45,7 @@ class ScriptedDriver:
     deduplicates: bool = False
     segments_per_second: float = 0.0
     room: int = 100
+    parts: bool = True
     submitted: list[Submission] = field(default_factory=list)
     on_record: list[bool] = field(default_factory=list)
     before_answers: list[Callable[[Sequence[Submission]], Any]] = field(default_factory=list)
@@ -53,7 +54,7 @@ class ScriptedDriver:
         return Capacity(self.room, None if self.room else 7.0)
 
     def cut(self, text: str, encoding: Encoding, reference: int) -> Sequence[Segment]:
-        return split(text, encoding=encoding)
+        return split(text, encoding=encoding) if self.parts else [Segment(text, 0, 1, encoding, reference)]
 
     async def submit(self, submissions: Sequence[Submission], answered: Answered) -> None:
         self.submitted += submissions

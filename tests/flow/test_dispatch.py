@@ -120,6 +120,38 @@ async def test_only_missing_segments_are_submitted_again(desk: Desk) -> None:
     assert await desk.status(message_id) == (Status.SENT, None)
 
 
+async def test_a_message_is_not_finished_by_another_cut_than_it_was_begun_with(desk: Desk) -> None:
+    desk.driver.answer = lambda submission: (A, D)[submission.segment_index]
+    message_id = await desk.send(text="a" * 300)
+    await desk.drain()
+    desk.driver.parts = False
+    await desk.drain_later(timedelta(seconds=11))
+    assert len(desk.driver.submitted) == 2
+    assert await desk.status(message_id) == (Status.FAILED, "cut_changed")
+
+
+@pytest.mark.parametrize("parts", [True, False], ids=["in parts", "whole"])
+async def test_a_message_that_the_carrier_has_in_another_cut_is_sent(desk: Desk, parts: bool) -> None:
+    desk.driver.parts = parts
+    desk.driver.answer = lambda _submission: U
+    message_id = await desk.send(text="a" * 300)
+    await desk.drain()
+    receipts = [
+        CarrierReceipt(
+            carrier_id=desk.carrier_id,
+            reference=f"told-{one.segment_index}",
+            status=ReceiptStatus.ENROUTE,
+            attempt_id=one.attempt_id,
+        )
+        for one in desk.driver.submitted
+    ]
+    await ReceiptStore(desk.world.database, desk.world.clock, mint_id).adopt(receipts)
+    desk.driver.parts = not parts
+    await desk.drain()
+    assert len(desk.driver.submitted) == len(receipts)
+    assert await desk.status(message_id) == (Status.SENT, None)
+
+
 async def test_a_deferral_grows_with_each_try_of_the_carrier_and_with_nothing_else(desk: Desk) -> None:
     desk.driver.answer = lambda _submission: Deferred(10, "throttled")
     await desk.send()

@@ -11,6 +11,7 @@ FAILURES: Final = {
     "outcome_unknown": "it may have been sent: the carrier never answered, and no receipt proved it in time",
     "opted_out": "the recipient opted out or said STOP before it was sent",
     "too_many_segments": "the text takes more segments than one message may have",
+    "cut_changed": "the carrier has a part of it, and its settings cut texts otherwise by now; the rest was not sent",
     "unencodable": "the text has a character that this carrier's alphabet lacks",
     "unsupported": "this carrier does not take such a message",
     "throttled": "the carrier takes no more at this rate",

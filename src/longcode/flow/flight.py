@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -15,6 +16,12 @@ from longcode.errors import LongcodeError
 from longcode.flow.conclusion import cut_attempts, unproven, until_known, unwritten
 from longcode.flow.jobs import Fresh
 from longcode.store.outbox import Claimed, Conclusion, NewAttempt
+
+
+class CutChanged(LongcodeError):
+    """The carrier has some segments of a message, and its settings cut the text otherwise by now."""
+
+    code = "cut_changed"
 
 
 @dataclass(slots=True)
@@ -127,10 +134,18 @@ def waiting_status(claimed: Claimed) -> Status | None:
 
 
 def _prepare(claimed: Claimed, driver: Driver, mint_id: MintId) -> Flight:
-    """The submissions of the segments that the carrier does not have yet."""
+    """The submissions of the segments that the carrier does not have yet. Raises CutChanged, and what a cut does."""
     message = claimed.message
     reference = int.from_bytes(message.id.bytes[-2:])
-    done = {past.segment_index for past in claimed.past if past.kind == "accepted"}
+    segments = driver.cut(message.text, Encoding(message.encoding), reference)
+    accepted = {(past.segment_total, past.segment_index) for past in claimed.past if past.kind == "accepted"}
+    totals = Counter(total for total, _ in accepted)
+    if any(total == count for total, count in totals.items()):
+        return Flight(claimed, ())
+    if totals.keys() - {len(segments)}:
+        # Sent anew, a part would come twice; and what is left of it in this cut is not what is missing.
+        raise CutChanged(f"the carrier has parts of {sorted(totals)}, and the text is {len(segments)} by now")
+    done = {index for _, index in accepted}
     return Flight(
         claimed,
         tuple(
@@ -146,7 +161,7 @@ def _prepare(claimed: Claimed, driver: Driver, mint_id: MintId) -> Flight:
                 encoding=segment.encoding.value,
                 expires_at=claimed.expires_at,
             )
-            for segment in driver.cut(message.text, Encoding(message.encoding), reference)
+            for segment in segments
             if segment.index not in done
         ),
     )
