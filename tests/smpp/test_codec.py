@@ -77,6 +77,13 @@ def test_a_refusal_has_no_body() -> None:
     assert len(codec.encode(pdu.SubmitSmResp(command_status=0x58), 3)) == 16
 
 
+@pytest.mark.parametrize("body", [b"\0\0", b"no NUL", b"id\0\x00\x1e"], ids=["an octet more", "no NUL", "half a TLV"])
+@pytest.mark.parametrize("kind", [pdu.SubmitSmResp, pdu.DataSmResp, pdu.BindTransceiverResp, pdu.UnbindResp])
+def test_a_refusal_is_one_whatever_its_body_is(kind: type[pdu.Response], body: bytes) -> None:
+    header = codec.HEADER.pack(16 + len(body), kind.command_id, 0x58, 7)
+    assert codec.decode(header + body) == (7, kind(command_status=0x58))
+
+
 def test_a_response_without_a_body_is_taken() -> None:
     octets = codec.HEADER.pack(16, pdu.DeliverSmResp.command_id, 0, 5)
     assert codec.decode(octets) == (5, pdu.DeliverSmResp())

@@ -16,6 +16,7 @@ from longcode.smpp.errors import EncodeError, InvalidBody, InvalidLength, Unknow
 from longcode.smpp.fields import Kind, Tlvs
 from longcode.smpp.pdu import (
     PDUS,
+    RESPONSES,
     DeliverSm,
     DeliverSmResp,
     Pdu,
@@ -61,12 +62,19 @@ def decode_body(command_id: int, command_status: int, data: bytes, pos: int, end
     """The PDU whose body is `data[pos:end]`. Raises UnknownCommand or InvalidBody.
 
     A response without a body is taken with its fields at their defaults: the specification leaves the body
-    away when command_status is not 0, and peers do so for success too.
+    away when command_status is not 0, and peers do so for success too. Whatever stands there beside such a
+    status means nothing: the status alone says that the request was refused.
     """
     decoder = _DECODERS.get(command_id)
     if decoder is None:
         raise UnknownCommand(f"command_id 0x{command_id:08X} is unknown", int(CommandStatus.ESME_RINVCMDID))
-    return decoder(command_status, data, pos, end)
+    try:
+        return decoder(command_status, data, pos, end)
+    except InvalidBody:
+        response = RESPONSES.get(command_id)
+        if response is None or not command_status:
+            raise
+        return response(command_status=command_status)
 
 
 def _encode_by_table(pdu: Pdu, sequence_number: int) -> bytes:
