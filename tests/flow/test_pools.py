@@ -57,6 +57,14 @@ async def test_new_recipients_get_the_sender_that_the_fewest_know_and_keep_it(wo
     assert await known(world, account) == [2, 2, 2]
 
 
+async def test_a_pool_is_made_with_its_senders_or_not_at_all(world: World, account: Account) -> None:
+    with pytest.raises(Refused, match="may not send as Nobody"):
+        await world.pools.create(account.id, "other", [A, "Nobody"])
+    assert [pool.name for pool in await world.pools.page(account.id, count=9)] == [POOL]
+    await world.pools.create(account.id, "other", [A, NAME])
+    assert {one.sender for one in await world.pools.senders(account.id, "other")} == {A.removeprefix("+"), NAME}
+
+
 async def test_a_recipient_is_the_same_in_any_spelling(world: World, account: Account) -> None:
     await sender_of(world, account, 0)
     assert await sender_of(world, account, 1) == B

@@ -121,12 +121,7 @@ def _add_pools(routes: Routes, desk: Desk) -> None:
 
         A message that names it is sent by the sender that its recipient knows, else by the one that the fewest know.
         """
-        await desk.pools.create(caller.account.id, body.name)
-        try:
-            await desk.pools.add(caller.account.id, body.name, body.senders)
-        except Exception:
-            await desk.pools.remove(caller.account.id, body.name)
-            raise
+        await desk.pools.create(caller.account.id, body.name, body.senders)
         return await details(caller, body.name)
 
     @routes.get("/pools/{name}", "getPool", single=True)

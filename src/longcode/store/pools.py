@@ -59,14 +59,15 @@ class PoolStore:
         self._database = database
         self._clock = clock
 
-    async def create(self, account_id: int, name: str) -> None:
-        """Make an empty pool. Raises Duplicate."""
+    async def create(self, account_id: int, name: str, values: Sequence[str] = ()) -> None:
+        """Make a pool of these senders. Raises Duplicate; Refused where the account does not have one of them."""
         table = schema.sender_pool
         async with self._database.write() as connection:
             new = self._insert(table).values(account_id=account_id, name=name, created_at=self._clock())
             added = await connection.execute(new.on_conflict_do_nothing())
             if not added.rowcount:
                 raise Duplicate(f"there is a pool {name} already")
+            await self._add(connection, account_id, name, values)
 
     async def remove(self, account_id: int, name: str) -> None:
         """Drop a pool, and which sender its recipients know."""
@@ -97,17 +98,7 @@ class PoolStore:
     async def add(self, account_id: int, name: str, values: Sequence[str]) -> int:
         """Add senders; how many were not there yet. Raises Refused where the account does not have one of them."""
         async with self._database.write() as connection:
-            pool_id = await _pool_id(connection, account_id, name)
-            strangers = [value for value in values if not await _owns(connection, account_id, value)]
-            if strangers:
-                raise Refused(f"the account may not send as {', '.join(strangers)}")
-            added = 0
-            for value in values:
-                new = self._insert(schema.pool_sender).values(
-                    pool_id=pool_id, sender=canonical(value), value=value, recipients=0, added_at=self._clock()
-                )
-                added += (await connection.execute(new.on_conflict_do_nothing())).rowcount
-            return added
+            return await self._add(connection, account_id, name, values)
 
     async def drop(self, account_id: int, name: str, values: Sequence[str]) -> int:
         """Remove senders; how many. Their recipients get another one with their next message.
@@ -170,6 +161,19 @@ class PoolStore:
                 return sender
             known: str | None = (await connection.execute(select(_known.sender).where(*here))).scalar_one_or_none()
             return known or sender
+
+    async def _add(self, connection: AsyncConnection, account_id: int, name: str, values: Sequence[str]) -> int:
+        pool_id = await _pool_id(connection, account_id, name)
+        strangers = [value for value in values if not await _owns(connection, account_id, value)]
+        if strangers:
+            raise Refused(f"the account may not send as {', '.join(strangers)}")
+        added = 0
+        for value in values:
+            new = self._insert(schema.pool_sender).values(
+                pool_id=pool_id, sender=canonical(value), value=value, recipients=0, added_at=self._clock()
+            )
+            added += (await connection.execute(new.on_conflict_do_nothing())).rowcount
+        return added
 
     def _insert(self, table: Any) -> Any:
         return self._database.insert(table)
