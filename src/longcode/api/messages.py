@@ -136,7 +136,7 @@ def add_messages(app: FastAPI, desk: Desk) -> None:
         """
         return sent(await desk.outbound.send(caller.account, draft, idempotency_key(key)), response)
 
-    @routes.post("/messages/batch", "sendBatch", errors=("key_in_flight",), body_limit_bytes=BATCH_BYTES)
+    @routes.post("/messages/batch", "sendBatch", errors=("key_in_flight", "key_reused"), body_limit_bytes=BATCH_BYTES)
     async def send_batch(batch: Batch, caller: Admitted, key: KeyHeader = None) -> BatchResults:
         """Send up to 1,000 messages.
 
@@ -147,11 +147,15 @@ def add_messages(app: FastAPI, desk: Desk) -> None:
         results: list[BatchResult] = []
         with desk.outbound.alone(caller.account, name):
             whole = b"" if name is None else fingerprint(batch.messages)
+            if name is not None:
+                # Of all that a batch may have: another one may have been longer.
+                keys = [_entry_key(name, index) for index in range(MOST_IN_BATCH)]
+                await desk.outbound.refuse_other_body(caller.account, keys, whole)
             for start in range(0, len(batch.messages), TOGETHER):
                 part = batch.messages[start : start + TOGETHER]
                 results += await asyncio.gather(
                     *(
-                        send_entry(caller, start + number, entry, name and f"{start + number} of {name}", whole)
+                        send_entry(caller, start + number, entry, name and _entry_key(name, start + number), whole)
                         for number, entry in enumerate(part)
                     )
                 )
@@ -239,6 +243,11 @@ def add_messages(app: FastAPI, desk: Desk) -> None:
         if message is None:
             raise NotFound("there is no such message")
         return message
+
+
+def _entry_key(batch: str, index: int) -> str:
+    """The key of an entry; no caller's own begins so. batch: the key of the whole."""
+    return f"{index} of {batch}"
 
 
 def _draft(entry: object) -> Draft:

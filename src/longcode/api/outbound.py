@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 
@@ -50,6 +50,10 @@ class Outbound:
                 endpoint_id=endpoint_id,
             )
         )
+
+    async def refuse_other_body(self, account: Account, keys: Sequence[str], body: bytes) -> None:
+        """Raise KeyReused where one of the keys came with another body."""
+        await self._accept.refuse_other_body(account, keys, body)
 
     @contextmanager
     def alone(self, account: Account, key: str | None) -> Iterator[None]:

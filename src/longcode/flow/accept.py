@@ -5,6 +5,7 @@ What may be refused, and in which order, is the body of `_judge`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import Enum
@@ -158,6 +159,11 @@ class Accept:
     async def refuse_used_key(self, account: Account, key: str) -> None:
         """Raise KeyReused where the key is taken; for bodies that cannot be a replay of anything stored."""
         if await self._store.stored_key(account.id, key) is not None:
+            raise KeyReused("the key was used with another body")
+
+    async def refuse_other_body(self, account: Account, keys: Sequence[str], fingerprint: bytes) -> None:
+        """Raise KeyReused where one of the keys was used with another body than this."""
+        if await self._store.fingerprints(account.id, keys) - {fingerprint}:
             raise KeyReused("the key was used with another body")
 
     async def check_sender_id(self, account: Account, sender: str) -> None:

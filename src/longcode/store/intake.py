@@ -114,6 +114,13 @@ class IntakeStore:
             row = (await connection.execute(query)).one_or_none()
         return None if row is None else StoredKey(row.fingerprint, row.message_id)
 
+    async def fingerprints(self, account_id: int, keys: Sequence[str]) -> set[bytes]:
+        """What these keys were used with, as far as they were."""
+        table = schema.idempotency.c
+        query = select(table.fingerprint).where(table.account_id == account_id, table.key.in_(keys)).distinct()
+        async with self._database.read() as connection:
+            return set((await connection.execute(query)).scalars())
+
     async def messages(self, ids: Sequence[UUID]) -> dict[UUID, Message]:
         """The current records of messages."""
         async with self._database.read() as connection:
