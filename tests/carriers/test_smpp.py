@@ -211,6 +211,7 @@ class Hesitant(Smsc):
     """Refuses every submit, but only when it is told to."""
 
     told = asyncio.Event()
+    status = 0x0B
 
     def _handle(self, session: Session, request: pdu.Pdu) -> Answer:
         if isinstance(request, pdu.SubmitSm):
@@ -219,7 +220,7 @@ class Hesitant(Smsc):
 
     async def _refuse(self) -> Answer:
         await self.told.wait()
-        return pdu.SubmitSmResp(command_status=0x0B)
+        return pdu.SubmitSmResp(command_status=self.status)
 
 
 async def test_a_late_refusal_ends_what_was_unconfirmed() -> None:
@@ -233,6 +234,22 @@ async def test_a_late_refusal_ends_what_was_unconfirmed() -> None:
         assert (receipt.status, receipt.error_code) == (ReceiptStatus.UNDELIVERED, "invalid_destination")
         assert receipt.attempt_id == late.attempt_id
         assert each_once(desk)
+
+
+class Overloaded(Hesitant):
+    """As Hesitant, for its load."""
+
+    status = 0x14
+
+
+async def test_a_late_answer_that_it_was_too_much_puts_off_what_was_unconfirmed() -> None:
+    Hesitant.told = asyncio.Event()
+    async with driven(smsc_type=Overloaded, response_timeout_seconds=0.1) as (_, desk):
+        late = submission()
+        assert [type(outcome) for outcome in await desk.send(late)] == [Unconfirmed]
+        Hesitant.told.set()
+        await until(lambda: len(desk.outcomes[late]) == 2)
+        assert [outcome.code for outcome in desk.ended(Deferred)] == ["queue_full"]
 
 
 async def test_a_bind_that_never_answers_risks_one_at_a_time_until_it_does() -> None:

@@ -47,6 +47,7 @@ class ScriptedDriver:
     room: int = 100
     parts: bool = True
     submitted: list[Submission] = field(default_factory=list)
+    answered: Answered | None = None
     on_record: list[bool] = field(default_factory=list)
     before_answers: list[Callable[[Sequence[Submission]], Any]] = field(default_factory=list)
 
@@ -58,6 +59,7 @@ class ScriptedDriver:
 
     async def submit(self, submissions: Sequence[Submission], answered: Answered) -> None:
         self.submitted += submissions
+        self.answered = answered
         attempt = schema.attempt.c
         async with self.database.read() as connection:
             found = set((await connection.execute(select(attempt.id))).scalars())

@@ -31,6 +31,7 @@ from longcode.flow.dispatch import LEASE, Dispatch
 from longcode.store.outbox import NewAttempt
 from longcode.store.receipts import ReceiptStore
 from tests.flow.desk import Desk, OneDriver, ScriptedDriver, accept, open_desk
+from tests.processes import wait_until_async
 
 
 @pytest.fixture
@@ -246,6 +247,23 @@ async def test_an_attempt_that_was_cut_at_the_end_of_its_validity_still_has_its_
     await desk.drain_later(GRACE)
     assert await desk.status(message_id) == (Status.FAILED, "outcome_unknown")
     assert desk.driver.submitted == []
+
+
+async def test_what_was_unconfirmed_goes_again_when_a_late_answer_puts_it_off(desk: Desk) -> None:
+    desk.driver.answer = lambda _submission: U
+    message_id = await desk.send()
+    await desk.drain()
+    assert desk.driver.answered is not None
+    desk.driver.answered(desk.driver.submitted[0], D)
+
+    async def is_recorded() -> bool:
+        return await desk.kinds() == ["deferred", "unconfirmed"]
+
+    await wait_until_async(is_recorded)
+    desk.driver.answer = accept
+    await desk.drain_later(timedelta(seconds=11))
+    assert await desk.status(message_id) == (Status.SENT, None)
+    assert len(desk.driver.submitted) == 2
 
 
 async def test_attempts_whose_commit_was_not_answered_are_known_to_be_unwritten(desk: Desk) -> None:

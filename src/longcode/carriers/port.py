@@ -150,7 +150,8 @@ class InboundSms:
 TakeInbound = Callable[[Sequence[InboundSms]], Awaitable[object]]
 
 
-# Called once for each submission, when its outcome is known; it must not block.
+# Called once for each submission, when its outcome is known; it must not block. Once more with Deferred where the
+# carrier says so of a submission that was Unconfirmed: it does not have that one.
 Answered = Callable[[Submission, Outcome], None]
 
 

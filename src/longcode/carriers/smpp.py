@@ -88,7 +88,7 @@ class SmppDriver:
         self._cap = capped(settings.segments_per_second)
         self._backlog: deque[_Waiting] = deque()
         self._pumping: asyncio.TimerHandle | None = None
-        self._timed_out: dict[int, tuple[Pdu, Submission]] = {}
+        self._timed_out: dict[int, tuple[Pdu, Submission, Answered]] = {}
         self._late_reports: set[asyncio.Task[None]] = set()
         self._receipts: Gather[CarrierReceipt] = Gather(take_receipts)
         self._inbound: Gather[InboundSms] = Gather(take_inbound)
@@ -223,7 +223,7 @@ class SmppDriver:
 
         def done(answer: SessionOutcome) -> None:
             if isinstance(answer, ResponseTimeout):
-                self._remember(request, submission)
+                self._remember(request, submission, answered)
             answered(submission, self._outcome(link, submission, answer, now))
             if self._backlog:
                 self._pump_in(0.0)
@@ -251,9 +251,9 @@ class SmppDriver:
             return Deferred(NOT_CONNECTED_SECONDS, "not_written", str(answer))
         return Unconfirmed(str(answer))
 
-    def _remember(self, request: Pdu, submission: Submission) -> None:
+    def _remember(self, request: Pdu, submission: Submission, answered: Answered) -> None:
         """Keep what a late answer would belong to; the request is kept so that its id stays its own."""
-        self._timed_out[id(request)] = (request, submission)
+        self._timed_out[id(request)] = (request, submission, answered)
         if len(self._timed_out) > _REMEMBERED:
             del self._timed_out[next(iter(self._timed_out))]
 
@@ -263,11 +263,16 @@ class SmppDriver:
             waiting.answered(waiting.submission, Deferred(NOT_CONNECTED_SECONDS, code, reason))
 
     def _answered_late(self, late: LateResponse) -> None:
-        """An answer after its time still proves what became of the segment: it is reported as a receipt would be."""
-        _, submission = self._timed_out.pop(id(late.request), (None, None))
-        if submission is None:
+        """An answer after its time still proves what became of the segment: it is reported as a receipt would be.
+
+        One that puts the segment off is an outcome as ever.
+        """
+        if (known := self._timed_out.pop(id(late.request), None)) is None:
             return
+        _, submission, answered = known
         match outcome_of(late.response, submission, self._settings):
+            case Deferred() as deferred:
+                answered(submission, deferred)
             case Accepted(reference):
                 self._report(submission, reference, ReceiptStatus.ENROUTE, None)
             case Rejected(code):

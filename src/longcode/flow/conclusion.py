@@ -99,6 +99,15 @@ def conclude(
     )
 
 
+def put_off_late(submission: Submission, answer: Deferred, carrier_id: int) -> Conclusion:
+    """A segment that was unconfirmed, and whose carrier says by now that it does not have it."""
+    return Conclusion(
+        message_id=submission.message_id,
+        outcomes=(_record(carrier_id, submission, answer),),
+        again_after=timedelta(seconds=answer.after_seconds),
+    )
+
+
 def _tries(claimed: Claimed, carrier_id: int) -> int:
     """How often the carrier put the message off. Waiting for a state of ours says nothing about the carrier."""
     return most_tries(past for past in claimed.past if past.carrier_id == carrier_id)

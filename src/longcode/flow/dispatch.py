@@ -17,11 +17,11 @@ from typing import Protocol
 from uuid import UUID
 
 from longcode import log
-from longcode.carriers.port import Accepted, Driver, Outcome, Submission, Unconfirmed
+from longcode.carriers.port import Accepted, Deferred, Driver, Outcome, Submission, Unconfirmed
 from longcode.domain.clock import Clock, MintId
 from longcode.domain.message import Status
 from longcode.errors import Unavailable
-from longcode.flow.conclusion import conclude, unwritten
+from longcode.flow.conclusion import conclude, put_off_late, unwritten
 from longcode.flow.failover import fail_over
 from longcode.flow.flight import Flight, begin_all, cut, end_expired, hold_unproven, put_back, take_off, waiting_status
 from longcode.flow.health import Health
@@ -358,6 +358,9 @@ class Lane:
         """Note one answer; the last of a message concludes its round."""
         flight = self._flights.pop(submission.attempt_id, None)
         if flight is None:
+            if isinstance(outcome, Deferred):
+                self._concluded.append((put_off_late(submission, outcome, self._carrier_id), {}))
+                self._something.set()
             return
         flight.answers[submission] = outcome
         if len(flight.answers) == len(flight.submissions):
