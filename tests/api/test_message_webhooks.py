@@ -30,6 +30,17 @@ async def test_the_first_message_makes_the_webhook_and_others_share_it(mine: Cli
     assert (await mine.post(f"/webhooks/{shown[0]['id']}/rotate", {})).json["secret"].startswith("whsec_")
 
 
+async def test_a_repeat_makes_no_webhook(mine: Client) -> None:
+    key = {"Idempotency-Key": "k"}
+    first = await mine.post("/messages", {**HELLO, "webhook_url": URL}, headers=key)
+    [made] = (await mine.get("/webhooks")).json["items"]
+    assert (await mine.call("DELETE", f"/webhooks/{made['id']}")).status == 204
+    again = await mine.post("/messages", {**HELLO, "webhook_url": URL}, headers=key)
+    other = await mine.post("/messages", {**HELLO, "webhook_url": URL + "2"}, headers=key)
+    assert (again.json["id"], other.json["code"]) == (first.json["id"], "key_reused")
+    assert URL + "2" not in [one["url"] for one in (await mine.get("/webhooks")).json["items"]]
+
+
 async def test_it_can_be_made_before_so_that_its_secret_is_known(mine: Client) -> None:
     draft = {"url": URL, "per_message": True}
     made = await mine.post("/webhooks", draft)

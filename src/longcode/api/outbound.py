@@ -31,7 +31,7 @@ class Outbound:
         """As `send`, for one who saw to it that he is alone. body: what the key must come back with."""
         endpoint_id = None
         if draft.webhook_url is not None:
-            endpoint_id = await self._webhooks.endpoint_of(account.id, draft.webhook_url)
+            endpoint_id = await self._endpoint_of(account, draft.webhook_url, key)
         return await self._accept.send(
             Send(
                 account=account,
@@ -50,6 +50,13 @@ class Outbound:
                 endpoint_id=endpoint_id,
             )
         )
+
+    async def _endpoint_of(self, account: Account, url: str, key: str | None) -> int | None:
+        """The endpoint of a URL; a repeat, whatever its body, makes none."""
+        found = await self._webhooks.find(account.id, url)
+        if found is None and (key is None or not await self._accept.is_used(account, key)):
+            return await self._webhooks.endpoint_of(account.id, url)
+        return found
 
     async def refuse_other_body(self, account: Account, keys: Sequence[str], body: bytes) -> None:
         """Raise KeyReused where one of the keys came with another body."""

@@ -158,8 +158,12 @@ class Accept:
 
     async def refuse_used_key(self, account: Account, key: str) -> None:
         """Raise KeyReused where the key is taken; for bodies that cannot be a replay of anything stored."""
-        if await self._store.stored_key(account.id, key) is not None:
+        if await self.is_used(account, key):
             raise KeyReused("the key was used with another body")
+
+    async def is_used(self, account: Account, key: str) -> bool:
+        """Whether something was stored under the key."""
+        return await self._store.stored_key(account.id, key) is not None
 
     async def refuse_other_body(self, account: Account, keys: Sequence[str], fingerprint: bytes) -> None:
         """Raise KeyReused where one of the keys was used with another body than this."""

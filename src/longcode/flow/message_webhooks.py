@@ -42,12 +42,24 @@ class MessageWebhooks:
         self._making = asyncio.Lock()
 
     async def endpoint_of(self, account_id: int, url: str) -> int:
-        """The endpoint's id. Raises InvalidField for a URL that may not be called, Refused where there are many."""
+        """The endpoint's id, of a new one where there is none.
+
+        Raises InvalidField for a URL that may not be called, Refused where there are many.
+        """
+        found = await self.find(account_id, url)
+        if found is None:
+            async with self._making:
+                found = await self._store.named(account_id, url) or await self._make(account_id, url)
+            self._known[account_id, url] = found
+        return found
+
+    async def find(self, account_id: int, url: str) -> int | None:
+        """The endpoint's id; None where there is none yet."""
         await self._refresh()
-        name = (account_id, url)
-        if name not in self._known:
-            self._known[name] = await self._find(account_id, url)
-        return self._known[name]
+        found = self._known.get((account_id, url)) or await self._store.named(account_id, url)
+        if found is not None:
+            self._known[account_id, url] = found
+        return found
 
     async def _refresh(self) -> None:
         """Forget what may not be so any more."""
@@ -58,13 +70,6 @@ class MessageWebhooks:
         self._looked_at = looked_at
         if version != self._version or len(self._known) >= MOST_KNOWN:
             self._version, self._known = version, {}
-
-    async def _find(self, account_id: int, url: str) -> int:
-        found = await self._store.named(account_id, url)
-        if found is not None:
-            return found
-        async with self._making:
-            return await self._store.named(account_id, url) or await self._make(account_id, url)
 
     async def _make(self, account_id: int, url: str) -> int:
         faults = target.faults(url, allow_private=False)
