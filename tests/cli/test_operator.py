@@ -314,6 +314,7 @@ class RefusalCase:
 
 
 TO_MINE = ("--account", "mine")
+ANSWER = ("--means", "answer", "--reply")
 IMPORT = ("number", "import", "{numbers.csv}")
 PLIVO = ("import", "plivo", "{dump.sql}")
 
@@ -360,6 +361,8 @@ REFUSALS = [
     RefusalCase(
         "a number that is another account's", ("number", "release", "12025550101", *TO_MINE), ("not assigned",)
     ),
+    RefusalCase("a name that is not UTF-8", ("account", "secret", "\udcff"), ("'\\udcff' is not UTF-8",)),
+    RefusalCase("a text that is not UTF-8", ("keyword", "add", "x", *ANSWER, "\udcff", *TO_MINE), ("not UTF-8",)),
     RefusalCase("a secret for nobody", ("account", "secret", "no"), ("no account no",)),
     RefusalCase("an API key that there is not", ("apikey", "revoke", "lck_none", *TO_MINE), ("no API key lck_none",)),
     RefusalCase("a sender ID that is not there", ("sender", "remove", "No", *TO_MINE), ("not in the whitelist",)),

@@ -8,6 +8,7 @@ import click
 
 from longcode import __version__
 from longcode.errors import LongcodeError
+from longcode.wire.fields import is_clean
 
 # Where each command is. A module is imported when one of its commands is asked for: what serves
 # HTTP or speaks SMPP is slow to load, and most commands do without it.
@@ -63,6 +64,11 @@ class Commands(click.Group):
             return super().invoke(ctx)
         except LongcodeError as error:
             raise click.ClickException(str(error)) from error
+        except UnicodeEncodeError as error:
+            if is_clean(error.object):
+                raise
+            # Python gives bytes of the command line that are not UTF-8 as lone surrogates.
+            raise click.ClickException(f"{error.object!r} is not UTF-8") from error
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
