@@ -7,7 +7,7 @@ import itertools
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from longcode.carriers.port import InboundPart, InboundSms
 from longcode.domain.account import Account
-from longcode.domain.clock import mint_id
+from longcode.domain.clock import mint_id, utc_now
 from longcode.domain.message import Direction, Message, Status
 from longcode.encoding.segments import Encoding
 from longcode.errors import IntakeFull, StorageDown
@@ -55,7 +55,10 @@ def cut(*texts: str, reference: int = 1, **changes: Any) -> list[InboundSms]:
 
 
 class BreakingStore(ArrivalStore):
-    """The real store in a process that dies: the named step fails, once, ahead of it or behind its commit."""
+    """The real store, by a clock that is told when to move, in a process that dies.
+
+    The named step fails, once, ahead of it or behind its commit.
+    """
 
     def __init__(self, world: World, broken: str = "") -> None:
         super().__init__(world.database, world.clock, mint_id)
@@ -65,6 +68,9 @@ class BreakingStore(ArrivalStore):
         if step == self._broken:
             self._broken = ""
             raise StorageDown(f"broken {step}")
+
+    async def now(self) -> datetime:
+        return self._clock()
 
     async def keep(self, parts: Sequence[InboundSms], *, patience: timedelta) -> list[PartSet]:
         self._fail_at("before keep")
@@ -292,6 +298,24 @@ async def test_a_missing_part_is_waited_for_and_no_longer(desk: Desk) -> None:
     assert (message.status, message.sent_at_seconds) == (Status.RECEIVED, int(started.timestamp()))
     await desk.sweep_after(PARTS_TIMEOUT)
     assert len(await desk.messages()) == 1
+
+
+async def test_parts_wait_for_each_other_though_the_clock_of_who_sweeps_is_an_hour_ahead(postgres_url: str) -> None:
+    def arrivals(world: World, ahead: timedelta) -> Arrivals:
+        def clock() -> datetime:
+            return utc_now() + ahead
+
+        store = ArrivalStore(world.database, clock, mint_id)
+        return Arrivals(intake=world.intake, store=store, clock=clock, mint_id=mint_id, compose=world.accept.compose)
+
+    async with open_world(postgres_url) as world:
+        await world.numbers.assign((await world.account()).id, OURS)
+        link, sweeper = arrivals(world, timedelta()), arrivals(world, timedelta(hours=1))
+        one, two = cut("one ", "two")
+        await link.take([one])
+        await sweeper.sweep()
+        await link.take([two])
+        assert [row.text for row in await world.rows("message")] == ["one two"]
 
 
 async def test_a_late_part_is_a_partial_message_of_its_own(desk: Desk) -> None:

@@ -79,9 +79,16 @@ def clock() -> Clock:
     return Clock()
 
 
+class HandStore(ArrivalStore):
+    """The real store, on PostgreSQL too by a clock that is told when to move."""
+
+    async def now(self) -> datetime:
+        return self._clock()
+
+
 @pytest.fixture
 def store(database: Database, clock: Clock) -> ArrivalStore:
-    return ArrivalStore(database, clock, mint_id)
+    return HandStore(database, clock, mint_id)
 
 
 async def keep(store: ArrivalStore, *parts: InboundSms) -> list[PartSet]:
@@ -115,7 +122,7 @@ async def test_a_repeated_part_tells_the_set_until_it_is_delivered(store: Arriva
 
 async def test_of_processes_at_once_exactly_one_sees_a_set_complete(database_url: str) -> None:
     databases = [Database(database_url) for _ in range(2)]
-    stores = [ArrivalStore(database, Clock(), mint_id) for database in databases]
+    stores = [HandStore(database, Clock(), mint_id) for database in databases]
     try:
         for reference in range(40):
             halves = part(0, reference=reference), part(1, reference=reference)
@@ -128,7 +135,7 @@ async def test_of_processes_at_once_exactly_one_sees_a_set_complete(database_url
 
 async def test_batches_that_share_sets_in_different_orders_do_not_deadlock(database_url: str) -> None:
     databases = [Database(database_url) for _ in range(3)]
-    stores = [ArrivalStore(database, Clock(), mint_id) for database in databases]
+    stores = [HandStore(database, Clock(), mint_id) for database in databases]
     batches = [[part(n, total=3, reference=reference) for reference in range(20)] for n in range(3)]
     batches[1].reverse()
     try:

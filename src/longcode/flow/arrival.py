@@ -90,7 +90,7 @@ class Arrivals:
 
         Raises StorageDown where the database does not answer. What the intake does not take now stays.
         """
-        now = self._clock()
+        now = await self._store.now()
         await self._store.close_overdue(now - PARTS_TIMEOUT, SWEEP_LIMIT)
         try:
             await self._deliver_sets(await self._store.undelivered(SWEEP_LIMIT))

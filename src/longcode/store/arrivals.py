@@ -73,23 +73,31 @@ class ArrivalStore:
         self._clock = clock
         self._mint_id = mint_id
 
+    async def now(self) -> datetime:
+        """The instant by the clock that parts wait by: one for all processes, see Database.claims_at."""
+        if self._database.is_sqlite:
+            return self._clock()
+        async with self._database.read() as connection:
+            now: datetime = (await connection.execute(select(self._database.claims_at(self._clock())))).scalar_one()
+        return now
+
     async def keep(self, parts: Sequence[InboundSms], *, patience: timedelta) -> list[PartSet]:
         """Keep parts, each once; the sets among theirs that are closed and not delivered. Every one has `part`.
 
         patience: how old a set may be that takes another part.
         """
-        names = {name_of(sms) for sms in parts}
+        names, now = {name_of(sms) for sms in parts}, await self.now()
         async with self._database.write() as connection:
             await self._lock(connection, names)
             sorted_ = sort_parts(
                 parts,
                 seen=await _seen(connection, parts),
                 opened=await _opened(connection, names),
-                now=self._clock(),
+                now=now,
                 patience=patience,
                 mint_id=self._mint_id,
             )
-            await self._store(connection, sorted_)
+            await self._store(connection, sorted_, now)
             return await _read_sets(connection, sorted_.due)
 
     async def close_overdue(self, before: datetime, limit: int) -> None:
@@ -101,9 +109,10 @@ class ArrivalStore:
             .limit(limit)
             .with_for_update(skip_locked=True)
         )
+        now = await self.now()
         async with self._database.write() as connection:
             ids = (await connection.scalars(waiting)).all()
-            await self._close(connection, ids)
+            await self._close(connection, ids, now)
 
     async def undelivered(self, limit: int) -> list[PartSet]:
         """Sets that are closed and not delivered, oldest first."""
@@ -128,14 +137,14 @@ class ArrivalStore:
         if not finished:
             return
         partial = [one.message_id for one in finished if one.partial and one.message_id is not None]
-        message = schema.message
+        message, now = schema.message, await self.now()
         async with self._database.write() as connection:
             if partial:
                 await connection.execute(update(message).where(message.c.id.in_(partial)).values(error=PARTIAL))
             await connection.execute(
                 update(schema.inbound_set)
                 .where(_set.id.in_([one.set_id for one in finished]), _set.delivered_at.is_(None))
-                .values(delivered_at=self._clock())
+                .values(delivered_at=now)
             )
 
     async def keep_unowned(self, unowned: Unowned, delivery: str) -> None:
@@ -216,10 +225,9 @@ class ArrivalStore:
         if self._database.capabilities.shared:
             await connection.execute(LOCK, {"names": sorted(_lock_number(name) for name in names)})
 
-    async def _store(self, connection: AsyncConnection, sorted_: Sorted) -> None:
+    async def _store(self, connection: AsyncConnection, sorted_: Sorted, now: datetime) -> None:
         # Closed first: only one set of a name may be open.
-        await self._close(connection, [one.id for one in sorted_.sets if one.closed and one.stored])
-        now = self._clock()
+        await self._close(connection, [one.id for one in sorted_.sets if one.closed and one.stored], now)
         names = [column.name for column in NAME]
         sets = [
             {
@@ -246,12 +254,10 @@ class ArrivalStore:
         await _insert(connection, schema.inbound_set, sets)
         await _insert(connection, schema.inbound_part, parts)
 
-    async def _close(self, connection: AsyncConnection, ids: Sequence[UUID]) -> None:
+    async def _close(self, connection: AsyncConnection, ids: Sequence[UUID], now: datetime) -> None:
         if ids:
             await connection.execute(
-                update(schema.inbound_set)
-                .where(_set.id.in_(ids), _set.closed_at.is_(None))
-                .values(closed_at=self._clock())
+                update(schema.inbound_set).where(_set.id.in_(ids), _set.closed_at.is_(None)).values(closed_at=now)
             )
 
 
