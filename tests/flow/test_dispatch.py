@@ -266,6 +266,15 @@ async def test_what_was_unconfirmed_goes_again_when_a_late_answer_puts_it_off(de
     assert len(desk.driver.submitted) == 2
 
 
+async def test_an_answer_that_no_table_takes_spoils_no_other(desk: Desk) -> None:
+    good, bad = [await desk.send(recipient=f"+1202555010{n}") for n in (1, 2)]
+    desk.driver.answer = lambda submission: Accepted("\ud800" if submission.message_id == bad else "good")
+    await desk.drain()
+    assert len(desk.driver.submitted) == 2
+    assert await desk.status(good) == (Status.SENT, None)
+    assert await desk.status(bad) == (Status.QUEUED, None)
+
+
 async def test_attempts_whose_commit_was_not_answered_are_known_to_be_unwritten(desk: Desk) -> None:
     message_id = await desk.send()
     desk.outbox.cut = 1

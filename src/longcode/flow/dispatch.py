@@ -410,5 +410,10 @@ class Lane:
             self._concluded[:0] = batch
             self._something.set()
         except Exception as error:
-            # Their leases end, and then their attempts count as unconfirmed.
+            if len(batch) > 1:
+                # One bad answer fails alone; what is recorded twice is so once.
+                for one in batch:
+                    await self._commit([one])
+                return
+            # Its lease ends, and then its attempts count as unconfirmed.
             self._log.error("outcomes could not be recorded", messages=len(batch), exc_info=error)
