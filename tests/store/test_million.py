@@ -47,6 +47,7 @@ BY_KEY: Final = {
     " remove_pace",
     "CircuitStore": "open close take_probe",
     "EventStream": "begin",
+    "IntakeStore": "fingerprints",
     "KeyedCallStore": "claim answered release",
     "LimitStore": "set",
     "MailboxStore": "register",

@@ -75,11 +75,7 @@ class ArrivalStore:
 
     async def now(self) -> datetime:
         """The instant by the clock that parts wait by: one for all processes, see Database.claims_at."""
-        if self._database.is_sqlite:
-            return self._clock()
-        async with self._database.read() as connection:
-            now: datetime = (await connection.execute(select(self._database.claims_at(self._clock())))).scalar_one()
-        return now
+        return await self._database.now(self._clock())
 
     async def keep(self, parts: Sequence[InboundSms], *, patience: timedelta) -> list[PartSet]:
         """Keep parts, each once; the sets among theirs that are closed and not delivered. Every one has `part`.

@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any
 
 import asyncpg
-from sqlalchemy import BigInteger, DateTime, Table, TypeDecorator, event, func
+from sqlalchemy import BigInteger, DateTime, Table, TypeDecorator, event, func, select
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.engine import URL, Dialect, make_url
@@ -194,6 +194,14 @@ class Database:
         now: by the process's clock, the only one on SQLite.
         """
         return now if self.is_sqlite else func.clock_timestamp(type_=DateTime(timezone=True))
+
+    async def now(self, now: datetime) -> datetime:
+        """As `claims_at`, read now."""
+        if self.is_sqlite:
+            return now
+        async with self.read() as connection:
+            found: datetime = (await connection.execute(select(self.claims_at(now)))).scalar_one()
+        return found
 
     async def close(self) -> None:
         """Close every connection."""

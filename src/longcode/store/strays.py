@@ -69,11 +69,7 @@ class StrayStore:
 
     async def now(self) -> datetime:
         """The instant by the clock under which receipts are kept."""
-        if self._database.is_sqlite:
-            return self._clock()
-        async with self._database.read() as connection:
-            now: datetime = (await connection.execute(select(self._database.claims_at(self._clock())))).scalar_one()
-        return now
+        return await self._database.now(self._clock())
 
     async def look_through(self, since: datetime, until: ReceiptPlace, limit: int) -> list[Looked]:
         """The last receipts after an instant and before a place, the latest first, with what is known of them."""
