@@ -16,6 +16,7 @@ from longcode.smpp.states import Role
 from longcode.smpp.terms import Timers
 
 QUICK = Timers(response=5.0, enquire_link=None)
+SHORT = Timers(response=0.05, enquire_link=None, session_init=None)
 BIND = pdu.BindTransceiver(system_id="esme")
 BINDS: dict[type[pdu.Pdu], type[pdu.BindResp]] = {
     pdu.BindTransmitter: pdu.BindTransmitterResp,
@@ -148,3 +149,28 @@ async def raw_smsc(session: Session, *, bound: bool = True) -> AsyncIterator[Raw
         peer.writer.close()
         session.abort()
         await session.wait_closed()
+
+
+def submit_sm(text: str) -> pdu.SubmitSm:
+    """A message between two numbers of nobody's."""
+    return pdu.SubmitSm(source_addr="12025550101", destination_addr="12025550102", short_message=text.encode())
+
+
+class Holding:
+    """A handler that keeps messages until the test answers them."""
+
+    def __init__(self) -> None:
+        self.held: list[tuple[pdu.Pdu, asyncio.Future[Answer]]] = []
+
+    def __call__(self, session: Session, request: pdu.Pdu) -> Answer | asyncio.Future[Answer]:
+        if isinstance(request, pdu.Bind):
+            return accept(session, request)
+        future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self.held.append((request, future))
+        return future
+
+    def release(self, index: int = 0) -> None:
+        """Answer one with its own text as its message_id."""
+        request, future = self.held.pop(index)
+        assert isinstance(request, pdu.SubmitSm)
+        future.set_result(pdu.SubmitSmResp(message_id=request.short_message.decode()))

@@ -27,116 +27,18 @@ from longcode.smpp.session import Session
 from longcode.smpp.states import Role, State
 from longcode.smpp.terms import LateResponse, Timers
 from longcode.smpp.window import Outcome
-from tests.smpp.loopback import QUICK, accept, pair, raw_esme, raw_smsc, until
-
-SHORT = Timers(response=0.05, enquire_link=None, session_init=None)
-
-
-def _submit(text: str) -> pdu.SubmitSm:
-    return pdu.SubmitSm(source_addr="12025550101", destination_addr="12025550102", short_message=text.encode())
-
-
-class Holding:
-    """A handler that keeps messages until the test answers them."""
-
-    def __init__(self) -> None:
-        self.held: list[tuple[pdu.Pdu, asyncio.Future[Answer]]] = []
-
-    def __call__(self, session: Session, request: pdu.Pdu) -> Answer | asyncio.Future[Answer]:
-        if isinstance(request, pdu.Bind):
-            return accept(session, request)
-        future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        self.held.append((request, future))
-        return future
-
-    def release(self, index: int = 0) -> None:
-        request, future = self.held.pop(index)
-        assert isinstance(request, pdu.SubmitSm)
-        future.set_result(pdu.SubmitSmResp(message_id=request.short_message.decode()))
-
+from tests.smpp.loopback import QUICK, SHORT, Holding, accept, pair, raw_esme, raw_smsc, submit_sm, until
 
 # Both ends together
 
 
 async def test_messages_go_both_ways_and_each_gets_its_own_answer() -> None:
     async with pair() as ends:
-        answers = await asyncio.gather(*(ends.esme.request(_submit(f"m{n}")) for n in range(200)))
+        answers = await asyncio.gather(*(ends.esme.request(submit_sm(f"m{n}")) for n in range(200)))
         assert answers == [pdu.SubmitSmResp(message_id=f"m{n}") for n in range(200)]
         assert await ends.smsc.request(pdu.DeliverSm(short_message=b"mo")) == pdu.DeliverSmResp()
         assert (ends.esme.state, ends.smsc.state) == (State.BOUND_TRX, State.BOUND_TRX)
         assert ends.smsc.bound_by == pdu.BindTransceiver(system_id="esme")
-
-
-async def test_closing_unbinds_and_ends_both_ends() -> None:
-    async with pair() as ends:
-        await ends.esme.close()
-        await ends.smsc.wait_closed()
-        assert ends.smsc.close_reason == "the peer unbound"
-        assert (ends.esme.state, ends.smsc.state) == (State.CLOSED, State.CLOSED)
-        with pytest.raises(ConnectionCut) as caught:
-            await ends.esme.request(_submit("late"))
-        assert not caught.value.written
-
-
-async def test_the_smsc_may_unbind_too() -> None:
-    async with pair() as ends:
-        await asyncio.gather(ends.smsc.close(), ends.smsc.close(), ends.esme.wait_closed())
-        assert ends.esme.close_reason == "the peer unbound"
-
-
-async def test_both_may_unbind_at_once() -> None:
-    async with pair() as ends:
-        async with asyncio.timeout(2):
-            await asyncio.gather(ends.smsc.close(), ends.esme.close())
-
-
-async def test_what_crosses_the_peers_unbind_still_gets_its_answer() -> None:
-    session = Session(Role.ESME, accept, timers=QUICK)
-    async with raw_smsc(session) as peer:
-        answers = [asyncio.ensure_future(session.request(_submit(text))) for text in "ab"]
-        sent = [await peer.read(), await peer.read()]
-        peer.send(pdu.Unbind(), 9)
-        await until(lambda: session.state is State.UNBINDING)
-        peer.send(pdu.SubmitSmResp(message_id="taken"), sent[0].sequence_number)
-        peer.send(pdu.SubmitSmResp(command_status=CommandStatus.ESME_RINVBNDSTS), sent[1].sequence_number)
-        assert [answer.command_status for answer in await asyncio.gather(*answers)] == [0, 4]
-        assert await peer.read() == Frame(9, pdu.UnbindResp())
-        assert await peer.ended()
-
-
-async def test_an_unbind_that_leaves_requests_unanswered_is_answered_when_their_time_is_over() -> None:
-    session = Session(Role.ESME, accept, timers=SHORT)
-    async with raw_smsc(session) as peer:
-        answer = asyncio.ensure_future(session.request(_submit("a")))
-        await peer.read()
-        peer.send(pdu.Unbind(), 9)
-        assert await peer.read() == Frame(9, pdu.UnbindResp())
-        with pytest.raises((ResponseTimeout, ConnectionCut)):
-            await answer
-
-
-async def test_closing_waits_for_what_is_outstanding() -> None:
-    holding = Holding()
-    async with pair(smsc=lambda: Session(Role.SMSC, holding, timers=QUICK)) as ends:
-        answer = asyncio.ensure_future(ends.esme.request(_submit("a")))
-        await until(lambda: len(holding.held) == 1)
-        closing = asyncio.ensure_future(ends.esme.close())
-        await until(lambda: ends.esme.state is State.UNBINDING)
-        holding.release()
-        await closing
-        assert await answer == pdu.SubmitSmResp(message_id="a")
-
-
-async def test_an_unbind_is_answered_after_what_came_before_it() -> None:
-    holding = Holding()
-    async with raw_esme(holding) as (peer, _):
-        peer.send(_submit("a"), 2)
-        peer.send(pdu.Unbind(), 3)
-        await until(lambda: len(holding.held) == 1)
-        holding.release()
-        assert await peer.read() == Frame(2, pdu.SubmitSmResp(message_id="a"))
-        assert await peer.read() == Frame(3, pdu.UnbindResp())
-        assert await peer.ended()
 
 
 async def test_the_window_bounds_what_the_peer_holds_and_keeps_the_order() -> None:
@@ -146,11 +48,11 @@ async def test_the_window_bounds_what_the_peer_holds_and_keeps_the_order() -> No
         smsc=lambda: Session(Role.SMSC, holding, timers=QUICK),
     ) as ends:
         assert ends.esme.free_slots == 2
-        answers = [asyncio.ensure_future(ends.esme.request(_submit(text))) for text in "abcd"]
+        answers = [asyncio.ensure_future(ends.esme.request(submit_sm(text))) for text in "abcd"]
         await until(lambda: len(holding.held) == 2)
         assert (ends.esme.free_slots, ends.esme.outstanding) == (0, 2)
         with pytest.raises(WindowFull):
-            ends.esme.submit(_submit("x"), lambda _: None)
+            ends.esme.submit(submit_sm("x"), lambda _: None)
         answers[2].cancel()
         holding.release(1)
         await until(lambda: len(holding.held) == 2)
@@ -169,8 +71,8 @@ async def test_a_callback_gets_the_outcome_and_a_failing_one_harms_nobody(
         raise RuntimeError("the owner's fault")
 
     async with pair() as ends:
-        ends.esme.submit(_submit("a"), fail)
-        ends.esme.submit(_submit("b"), outcomes.append)
+        ends.esme.submit(submit_sm("a"), fail)
+        ends.esme.submit(submit_sm("b"), outcomes.append)
         await until(lambda: bool(outcomes))
         assert outcomes == [pdu.SubmitSmResp(message_id="b")]
     assert "owner failed" in caplog.text
@@ -252,7 +154,7 @@ async def test_a_handler_that_fails_is_answered_for() -> None:
 
     async with pair(smsc=lambda: Session(Role.SMSC, fail, timers=QUICK)) as ends:
         failed = pdu.SubmitSmResp(command_status=CommandStatus.ESME_RSYSERR)
-        assert await ends.esme.request(_submit("a")) == failed
+        assert await ends.esme.request(submit_sm("a")) == failed
         misfit = pdu.QuerySmResp(command_status=CommandStatus.ESME_RSYSERR)
         assert await ends.esme.request(pdu.QuerySm(message_id="1")) == misfit
 
@@ -279,8 +181,8 @@ async def test_an_alert_and_an_outbind_reach_the_handler_and_are_not_answered() 
 async def test_a_cut_tells_what_was_written_from_what_was_not() -> None:
     session = Session(Role.ESME, accept, timers=QUICK, window=1)
     async with raw_smsc(session) as peer:
-        written = asyncio.ensure_future(session.request(_submit("a")))
-        queued = asyncio.ensure_future(session.request(_submit("b")))
+        written = asyncio.ensure_future(session.request(submit_sm("a")))
+        queued = asyncio.ensure_future(session.request(submit_sm("b")))
         await peer.read()
         peer.writer.transport.abort()
         outcomes = await asyncio.gather(written, queued, return_exceptions=True)
@@ -294,7 +196,7 @@ async def test_a_request_cut_before_the_loop_turned_was_not_written() -> None:
     session = Session(Role.ESME, accept, timers=QUICK)
     outcomes: list[Outcome] = []
     async with raw_smsc(session) as peer:
-        session.submit(_submit("a"), outcomes.append)
+        session.submit(submit_sm("a"), outcomes.append)
         session.abort()
         assert await peer.ended()
         await session.wait_closed()
@@ -306,13 +208,13 @@ async def test_a_late_response_is_reported_with_its_request() -> None:
     session = Session(Role.ESME, accept, timers=SHORT, on_late_response=late.append)
     async with raw_smsc(session) as peer:
         with pytest.raises(ResponseTimeout) as caught:
-            await session.request(_submit("a"))
+            await session.request(submit_sm("a"))
         frame = await peer.read()
         assert caught.value.sequence_number == frame.sequence_number
         answer = pdu.SubmitSmResp(message_id="77")
         peer.send(answer, frame.sequence_number)
         await until(lambda: bool(late))
-        assert late == [LateResponse(frame.sequence_number, _submit("a"), answer)]
+        assert late == [LateResponse(frame.sequence_number, submit_sm("a"), answer)]
         peer.send(answer, frame.sequence_number)
         await until(lambda: session.counters.unexpected_responses == 1)
 
@@ -320,7 +222,7 @@ async def test_a_late_response_is_reported_with_its_request() -> None:
 async def test_a_second_response_is_counted_and_ignored() -> None:
     session = Session(Role.ESME, accept, timers=QUICK)
     async with raw_smsc(session) as peer:
-        answer = asyncio.ensure_future(session.request(_submit("a")))
+        answer = asyncio.ensure_future(session.request(submit_sm("a")))
         frame = await peer.read()
         for _ in range(2):
             peer.send(pdu.SubmitSmResp(message_id="1"), frame.sequence_number)
@@ -332,7 +234,7 @@ async def test_the_answer_to_a_cancelled_request_is_reported_as_late() -> None:
     late: list[LateResponse] = []
     session = Session(Role.ESME, accept, timers=QUICK, on_late_response=late.append)
     async with raw_smsc(session) as peer:
-        request = asyncio.ensure_future(session.request(_submit("a")))
+        request = asyncio.ensure_future(session.request(submit_sm("a")))
         frame = await peer.read()
         request.cancel()
         await asyncio.wait((request,))
@@ -359,7 +261,7 @@ UNUSABLE = [
 async def test_an_unusable_response_fails_only_its_request(case: UnusableCase) -> None:
     session = Session(Role.ESME, accept, timers=QUICK)
     async with raw_smsc(session) as peer:
-        request = asyncio.ensure_future(session.request(_submit("a")))
+        request = asyncio.ensure_future(session.request(submit_sm("a")))
         number = (await peer.read()).sequence_number
         peer.writer.write(codec.HEADER.pack(16 + len(case.body), case.command_id, 0, number) + case.body)
         with pytest.raises(ResponseUnusable):
@@ -370,7 +272,7 @@ async def test_an_unusable_response_fails_only_its_request(case: UnusableCase) -
 async def test_a_generic_nack_is_the_response_to_its_request() -> None:
     session = Session(Role.ESME, accept, timers=QUICK)
     async with raw_smsc(session) as peer:
-        request = asyncio.ensure_future(session.request(_submit("a")))
+        request = asyncio.ensure_future(session.request(submit_sm("a")))
         peer.send(pdu.GenericNack(command_status=3), (await peer.read()).sequence_number)
         assert await request == pdu.GenericNack(command_status=3)
 
@@ -382,7 +284,7 @@ async def test_an_unknown_command_is_nacked_and_the_session_goes_on() -> None:
     async with raw_esme() as (peer, session):
         peer.writer.write(codec.HEADER.pack(20, 0x00000777, 0, 8) + b"abcd")
         assert await peer.read() == Frame(8, pdu.GenericNack(command_status=CommandStatus.ESME_RINVCMDID))
-        peer.send(_submit("ok"), 9)
+        peer.send(submit_sm("ok"), 9)
         assert await peer.read() == Frame(9, pdu.SubmitSmResp(message_id="ok"))
         assert session.counters.malformed == 1
 
@@ -423,9 +325,9 @@ async def test_a_peer_with_too_many_requests_is_not_read_from_until_some_are_ans
     holding = Holding()
     async with raw_esme(holding, max_incoming=3) as (peer, _):
         for number in range(3):
-            peer.send(_submit("x"), number + 2)
+            peer.send(submit_sm("x"), number + 2)
         await until(lambda: len(holding.held) == 3)
-        peer.send(_submit("y"), 9)
+        peer.send(submit_sm("y"), 9)
         peer.send(pdu.EnquireLink(), 10)
         for _ in range(20):
             await asyncio.get_running_loop().run_in_executor(None, lambda: None)
@@ -442,13 +344,13 @@ async def test_a_peer_that_does_not_read_holds_back_requests_and_they_go_out_lat
         peer.reader._transport.pause_reading()  # type: ignore[attr-defined]
         sent = 0
         while session.free_slots:
-            session.submit(_submit("x" * 100), lambda _: None)
+            session.submit(submit_sm("x" * 100), lambda _: None)
             sent += 1
             if sent % 500 == 0:
                 await asyncio.sleep(0)
         assert sent < 100_000
         with pytest.raises(WindowFull):
-            session.submit(_submit("x"), lambda _: None)
+            session.submit(submit_sm("x"), lambda _: None)
         peer.reader._transport.resume_reading()  # type: ignore[attr-defined]
         taken = [await peer.read() for _ in range(sent)]
         assert [frame.sequence_number for frame in taken] == list(range(2, sent + 2))
@@ -496,13 +398,6 @@ async def test_an_idle_session_is_unbound() -> None:
         assert await peer.ended()
 
 
-async def test_an_unbind_that_is_not_answered_still_ends() -> None:
-    session = Session(Role.ESME, accept, timers=SHORT)
-    async with raw_smsc(session):
-        await session.close()
-        assert session.state is State.CLOSED
-
-
 # Connecting
 
 
@@ -513,13 +408,3 @@ async def test_a_refused_connection_is_proof_that_nothing_was_sent() -> None:
     with pytest.raises(ConnectionCut) as caught:
         await connect("127.0.0.1", port, Session(Role.ESME, accept))
     assert not caught.value.written
-
-
-async def test_a_closing_server_unbinds_its_sessions() -> None:
-    server = await listen("127.0.0.1", 0, lambda: Session(Role.SMSC, accept, timers=QUICK))
-    session = await connect("127.0.0.1", server.port, Session(Role.ESME, accept, timers=QUICK))
-    await session.bind(pdu.BindTransceiver())
-    await server.close()
-    await session.wait_closed()
-    assert session.close_reason == "the peer unbound"
-    assert server.sessions == set()

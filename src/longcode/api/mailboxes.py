@@ -129,13 +129,13 @@ def add_mailboxes(app: FastAPI, desk: Desk) -> None:
         were committed, so that whoever goes on from a cursor misses none.
         """
         await must_exist(caller, name)
-        account_id, box = caller.account.id, name
+        account_id, kind = caller.account.id, cursor_kind(name)
         if query.cursor is not None:
-            after = decode_place(cursor_kind(box), query.cursor)
+            after = decode_place(kind, query.cursor)
         else:
-            after = START if query.all else await desk.boxes.acked(account_id, box)
-        rows = await desk.boxes.page(account_id, box, after=after, count=query.limit + 1)
-        found = page(request, response, rows, query.limit, show=partial(_shown, box), cursor=partial(_cursor, box))
+            after = START if query.all else await desk.boxes.acked(account_id, name)
+        rows = await desk.boxes.page(account_id, name, after=after, count=query.limit + 1)
+        found = page(request, response, rows, query.limit, show=partial(_shown, kind), cursor=partial(_cursor, kind))
         return Page(items=[item for item in found.items if item is not None], next=found.next)
 
     @routes.post(
@@ -211,10 +211,10 @@ def cursor_kind(box: str) -> str:
 
 def _places(box: str, cursors: Mapping[str, str]) -> list[Place]:
     """The places of cursors in a body, by their pointers. Raises InvalidRequest with each that is none."""
-    places, faults = [], []
+    kind, places, faults = cursor_kind(box), [], []
     for pointer, cursor in cursors.items():
         try:
-            places.append(decode_place(cursor_kind(box), cursor))
+            places.append(decode_place(kind, cursor))
         except InvalidRequest as error:
             faults += [replace(fault, pointer=pointer, field=None) for fault in error.faults]
     if faults:
@@ -222,12 +222,12 @@ def _places(box: str, cursors: Mapping[str, str]) -> list[Place]:
     return places
 
 
-def _cursor(box: str, row: BoxedMessage) -> str:
-    return encode_place(cursor_kind(box), row.place)
+def _cursor(kind: str, row: BoxedMessage) -> str:
+    return encode_place(kind, row.place)
 
 
-def _shown(box: str, row: BoxedMessage) -> BoxItem | None:
-    return None if row.message is None else BoxItem(cursor=_cursor(box, row), message=public_message(row.message))
+def _shown(kind: str, row: BoxedMessage) -> BoxItem | None:
+    return None if row.message is None else BoxItem(cursor=_cursor(kind, row), message=public_message(row.message))
 
 
 def _acked(box: str, place: Place) -> AckShown:

@@ -146,8 +146,9 @@ def add_messages(app: FastAPI, desk: Desk) -> None:
         name = idempotency_key(key)
         results: list[BatchResult] = []
         with desk.outbound.alone(caller.account, name):
-            whole = b"" if name is None else fingerprint(batch.messages)
+            whole = b""
             if name is not None:
+                whole = fingerprint(batch.messages)
                 # Of all that a batch may have: another one may have been longer.
                 keys = [_entry_key(name, index) for index in range(MOST_IN_BATCH)]
                 await desk.outbound.refuse_other_body(caller.account, keys, whole)

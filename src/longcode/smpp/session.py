@@ -282,7 +282,6 @@ class Session(asyncio.Protocol):
             except EncodeError as error:
                 self._settle(pending, error)
         self._check_idle()
-        self._check_unbind()
 
     def _cut_queue(self, reason: str) -> None:
         while self._queue:
@@ -367,7 +366,6 @@ class Session(asyncio.Protocol):
             self.answer(sequence_number, response)
         self._balance_reading()
         self._check_idle()
-        self._check_unbind()
 
     def answer(self, sequence_number: int, response: Response) -> None:
         """Write one response. Where its values do not fit, the peer gets ESME_RSYSERR instead."""
@@ -417,12 +415,7 @@ class Session(asyncio.Protocol):
         self._set_state(State.UNBINDING)
         self._cut_queue("the peer unbinds")
         self._ending = self._loop.call_later(self.timers.response, self._finish_unbind)
-        self._check_unbind()
-
-    def _check_unbind(self) -> None:
-        """Answer the peer's unbind once nothing is outstanding: what crossed it on the way is still answered."""
-        if self._unbind_sequence is not None and not (self._incoming.running or self._window.metered):
-            self._finish_unbind()
+        self._check_idle()
 
     def _finish_unbind(self) -> None:
         if self._state is State.UNBINDING and self._unbind_sequence is not None:
@@ -448,10 +441,12 @@ class Session(asyncio.Protocol):
         await asyncio.wait((self._idle,), timeout=self.timers.response)
 
     def _check_idle(self) -> None:
-        if self._idle is None or self._idle.done():
-            return
-        if self._state is State.CLOSED or not (len(self._window) or self._incoming.running):
+        """End what waits until nothing is outstanding; what crossed the peer's unbind is answered before that is."""
+        idle = self._state is State.CLOSED or not (len(self._window) or self._incoming.running)
+        if idle and self._idle is not None and not self._idle.done():
             self._idle.set_result(None)
+        if not (self._window.metered or self._incoming.running):
+            self._finish_unbind()
 
     # Load and time
 
