@@ -340,16 +340,25 @@ REFUSALS = [
     ),
     RefusalCase("numbers that are not UTF-8", (*IMPORT, *TO_MINE), ("UTF-8",), {"numbers.csv": b"value\n\xe9\n"}),
     RefusalCase(
-        "numbers of which some are none, each by its line",
+        "numbers of which some are none, or have cells too many, each by its line",
         (*IMPORT, *TO_MINE),
-        ("line 3: '12' is not a number", "line 4: 'abc' is not a number"),
-        {"numbers.csv": b"value\n12025550199\n12\nabc\n"},
+        ("line 3: '12' is not a number", "line 4: 'abc' is not a number", "line 5: more fields than columns"),
+        {"numbers.csv": b"value\n12025550199\n12\nabc\n12025550198,mine\n"},
+    ),
+    RefusalCase(
+        "numbers behind a quote that nobody closes",
+        (*IMPORT, *TO_MINE),
+        ("is not CSV",),
+        {"numbers.csv": b'value\n12025550199\n12025550198\n"12025550197\n'},
     ),
     RefusalCase(
         "numbers of accounts that there are not, each by its name",
         IMPORT,
-        ("line 5: '12' is not", "no account no", "no account nor"),
-        {"numbers.csv": b"value,account\n12025550199,mine\n12025550198,no\n12025550197,nor\n12,mine\n"},
+        ("line 5: '12' is not", "line 6: 'mi\\x00ne' is no account's name", "no account no", "no account nor"),
+        {
+            "numbers.csv": b"value,account\n12025550199,mine\n12025550198,no\n12025550197,nor\n12,mine\n"
+            b"12025550196,mi\0ne\n"
+        },
     ),
     RefusalCase("numbers of no account", IMPORT, ("line 2: no account",), {"numbers.csv": b"value\n12025550199\n"}),
     RefusalCase(

@@ -135,11 +135,14 @@ def _read_numbers(file: TextIO, account_name: str | None) -> tuple[list[tuple[st
 
 
 def _parse_numbers(file: TextIO, account_name: str | None) -> tuple[list[tuple[str, str]], list[str]]:
-    reader = csv.DictReader(file)
+    reader = csv.DictReader(file, strict=True)
     if reader.fieldnames is None or "value" not in reader.fieldnames:
         raise ConfigurationError(["the file has no column `value`"])
     rows, faults = [], repeated(reader.fieldnames)
     for row in reader:
+        if None in row:
+            faults.append(f"line {reader.line_num}: more fields than columns")
+            continue
         value, name = unmarked(row["value"] or ""), row.get("account") or account_name
         try:
             _check_number(value)
@@ -147,6 +150,8 @@ def _parse_numbers(file: TextIO, account_name: str | None) -> tuple[list[tuple[s
             faults.append(f"line {reader.line_num}: {error}")
         if name is None:
             faults.append(f"line {reader.line_num}: no account")
+        elif not name.isprintable():
+            faults.append(f"line {reader.line_num}: {name!r} is no account's name")
         else:
             rows.append((value, name))
     return rows, faults
