@@ -41,6 +41,24 @@ async def test_a_repeat_makes_no_webhook(mine: Client) -> None:
     assert URL + "2" not in [one["url"] for one in (await mine.get("/webhooks")).json["items"]]
 
 
+@pytest.mark.parametrize(
+    ("fields", "code"),
+    [
+        ({"sender": "Else"}, "not_owned"),
+        ({"recipient": "+447700900123"}, "opted_out"),
+        ({"sender": None, "pool": "none"}, "not_found"),
+    ],
+    ids=lambda case: case if isinstance(case, str) else "",
+)
+async def test_a_refused_message_makes_no_webhook(mine: Client, fields: dict[str, str | None], code: str) -> None:
+    assert (await mine.post("/optouts", {"recipient": "+447700900123"})).status < 300
+    draft = {**HELLO, "webhook_url": URL, **fields}
+    refused = await mine.post("/messages", draft)
+    batch = await mine.post("/messages/batch", {"messages": [draft]})
+    assert [refused.json["code"], batch.json["results"][0]["problem"]["code"]] == [code, code]
+    assert (await mine.get("/webhooks")).json["items"] == []
+
+
 async def test_it_can_be_made_before_so_that_its_secret_is_known(mine: Client) -> None:
     draft = {"url": URL, "per_message": True}
     made = await mine.post("/webhooks", draft)

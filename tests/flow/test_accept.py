@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -23,7 +23,8 @@ from longcode.errors import (
     StorageDown,
 )
 from longcode.expiring.port import Pair, Question
-from longcode.flow.accept import LOWEST_PRIORITY, NORMAL_PRIORITY, VALIDITY, SenderRule
+from longcode.flow.accept import LOWEST_PRIORITY, NORMAL_PRIORITY, VALIDITY, Send, SenderRule
+from longcode.flow.settlement import Entered
 from tests.flow.world import LIMIT, World, open_world, send
 
 OWNED = "+1 (202) 555-0100"
@@ -91,6 +92,7 @@ async def test_refusals_come_in_the_order_of_the_contract(world: World, case: Or
     if case.setting.stopped:
         await world.expiring.settle([Question(marks=(pair,))])
     call = send(account, sender=sender, recipient=RECIPIENT, sender_rule=case.rule, key="a", counted=True)
+    await check_foreseen(world, call, None if case.refusal is LimitReached else case.refusal)
     if case.refusal is None:
         stored = (await world.accept.send(call)).message
         recorded = case.rule is RECORD and not case.setting.owned
@@ -107,6 +109,27 @@ async def test_refusals_come_in_the_order_of_the_contract(world: World, case: Or
     spent = LIMIT if case.setting.spent else 0
     verdicts = await world.expiring.settle([Question(ask=Pair(account.id, canonical, "1"), count=True)] * LIMIT)
     assert sum(verdict.over_limit_seconds == 0 for verdict in verdicts) == LIMIT - spent
+
+
+async def check_foreseen(world: World, call: Send, refusal: type[Refused] | None) -> None:
+    """What would become of a call is told, however often, and nothing is stored or counted for it."""
+    for _ in range(LIMIT + 1):
+        if refusal is None:
+            assert await world.accept.foresee(call) is None
+            continue
+        with pytest.raises(refusal):
+            await world.accept.foresee(call)
+    assert [await world.count(table) for table in ("message", "outbox", "idempotency")] == [0, 0, 0]
+
+
+async def test_what_is_foreseen_of_a_repeat_is_its_first_message(world: World) -> None:
+    account = await world.account()
+    await world.accounts.add_sender_id(account.id, "MyCorp")
+    call = send(account, key="a", fingerprint=b"1")
+    first = (await world.accept.send(call)).message
+    assert await world.accept.foresee(call) == Entered(first, replayed=True)
+    with pytest.raises(KeyReused):
+        await world.accept.foresee(replace(call, fingerprint=b"2"))
 
 
 async def test_the_limit_counts_accepted_calls_of_each_sender_and_account(world: World) -> None:

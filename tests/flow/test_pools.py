@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from longcode.domain.account import Account
-from longcode.errors import Duplicate, InvalidField, NotFound, PoolEmpty, Refused
+from longcode.errors import Duplicate, InvalidField, NotFound, OptedOut, PoolEmpty, Refused
 from longcode.flow.accept import Send
 from longcode.store.pools import ListedPool
 from tests.flow.world import World, open_world
@@ -118,6 +118,14 @@ async def test_a_pool_of_nobody_is_refused_and_a_replay_answered_all_the_same(wo
     await world.pools.remove(account.id, POOL)
     with pytest.raises(NotFound):
         await sender_of(world, account, 1)
+
+
+async def test_a_refused_message_lets_nobody_know_a_sender(world: World, account: Account) -> None:
+    await world.opt_outs.add(account.id, recipient(0).removeprefix("+"), source="a test", sender=None)
+    with pytest.raises(OptedOut):
+        await sender_of(world, account, 0)
+    assert await known(world, account) == [0, 0, 0]
+    assert await sender_of(world, account, 1) == A
 
 
 async def test_a_pool_is_its_accounts_own(world: World, account: Account) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
 
 from longcode.api.drafts import Draft, fingerprint, said
@@ -29,34 +30,31 @@ class Outbound:
 
     async def enter(self, account: Account, draft: Draft, key: str | None, body: bytes) -> Entered:
         """As `send`, for one who saw to it that he is alone. body: what the key must come back with."""
-        endpoint_id = None
-        if draft.webhook_url is not None:
-            endpoint_id = await self._endpoint_of(account, draft.webhook_url, key)
-        return await self._accept.send(
-            Send(
-                account=account,
-                sender=draft.sender or "",
-                pool=draft.pool,
-                recipient=draft.recipient,
-                text=draft.text,
-                sender_rule=SenderRule.OWN,
-                key=key,
-                fingerprint=body,
-                client_reference=draft.reference,
-                priority=draft.priority,
-                due_at=draft.send_at,
-                validity=timedelta(seconds=draft.validity_seconds),
-                keywords=True,
-                endpoint_id=endpoint_id,
-            )
+        send = Send(
+            account=account,
+            sender=draft.sender or "",
+            pool=draft.pool,
+            recipient=draft.recipient,
+            text=draft.text,
+            sender_rule=SenderRule.OWN,
+            key=key,
+            fingerprint=body,
+            client_reference=draft.reference,
+            priority=draft.priority,
+            due_at=draft.send_at,
+            validity=timedelta(seconds=draft.validity_seconds),
+            keywords=True,
         )
-
-    async def _endpoint_of(self, account: Account, url: str, key: str | None) -> int | None:
-        """The endpoint of a URL; a repeat, whatever its body, makes none."""
-        found = await self._webhooks.find(account.id, url)
-        if found is None and (key is None or not await self._accept.is_used(account, key)):
-            return await self._webhooks.endpoint_of(account.id, url)
-        return found
+        if draft.webhook_url is not None:
+            endpoint_id = await self._webhooks.find(account.id, draft.webhook_url)
+            if endpoint_id is None:
+                # Neither a repeat nor a message that is refused makes an endpoint.
+                entered = await self._accept.foresee(send)
+                if entered is not None:
+                    return entered
+                endpoint_id = await self._webhooks.endpoint_of(account.id, draft.webhook_url)
+            send = replace(send, endpoint_id=endpoint_id)
+        return await self._accept.send(send)
 
     async def refuse_other_body(self, account: Account, keys: Sequence[str], body: bytes) -> None:
         """Raise KeyReused where one of the keys came with another body."""

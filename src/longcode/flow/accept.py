@@ -33,13 +33,14 @@ from longcode.flow.caps import charge_of
 from longcode.flow.catalog import Catalog
 from longcode.flow.intake import Intake
 from longcode.flow.keywords import is_stop_request
-from longcode.flow.pools import Pools
+from longcode.flow.pools import Pick, Pools
 from longcode.flow.routing import Parcel
 from longcode.flow.sequel import sequel_of
 from longcode.flow.settlement import Entered, Entry, Judged
 from longcode.store.intake import IntakeStore
 from longcode.store.lookups import Known, Lookups, Owner
 from longcode.store.new_messages import NewMessage
+from longcode.store.pools import PoolSender
 
 VALIDITY = timedelta(days=1)
 NORMAL_PRIORITY = 5
@@ -132,29 +133,41 @@ class Accept:
         Raises NotWhitelisted, OptedOut, NotOwned, DestinationRefused, LimitReached, CapReached, KeyReused,
         IntakeFull, StorageDown; with a pool NotFound, PoolEmpty.
         """
-        if send.pool is not None:
-            send = await self._with_sender(send, send.pool)
-        return await self._intake.enter(
-            Entry(
-                account_id=send.account.id,
-                key=send.key,
-                fingerprint=send.fingerprint,
-                ask=partial(_ask, send),
-                judge=partial(self._judge, send),
-                pair=None if send.counted else _pair(send),
-            )
-        )
+        pick = await self._pick(send)
+        if pick is None:
+            return await self._intake.enter(self._entry(send))
+        if pick.is_new:
+            # Of a refused message the recipient learns nothing.
+            entered = await self._intake.foresee(self._entry(_sent_by(send, pick.sender)))
+            if entered is not None:
+                return entered
+        return await self._intake.enter(self._entry(_sent_by(send, await self._pools.introduce(pick))))
 
-    async def _with_sender(self, send: Send, pool: str) -> Send:
-        """The message with a sender of the pool; as it is where it is a replay, whatever became of the pool."""
+    async def foresee(self, send: Send) -> Entered | None:
+        """As `send`, but nothing is stored and no limit counts; None for a message that would be taken now."""
+        pick = await self._pick(send)
+        return await self._intake.foresee(self._entry(send if pick is None else _sent_by(send, pick.sender)))
+
+    async def _pick(self, send: Send) -> Pick | None:
+        """The pool's choice; None without a pool, and for a replay, whatever became of its pool."""
+        if send.pool is None:
+            return None
         try:
-            picked = await self._pools.pick(send.account, pool, send.recipient)
+            return await self._pools.pick(send.account, send.pool, send.recipient)
         except (NotFound, PoolEmpty):
-            if send.key is None or await self._store.stored_key(send.account.id, send.key) is None:
+            if send.key is None or not await self.is_used(send.account, send.key):
                 raise
-            return send
-        rule = SenderRule.VERBATIM_NUMBER if picked.is_number else SenderRule.SENDER_ID
-        return replace(send, sender=picked.value, sender_rule=rule, pool=None)
+            return None
+
+    def _entry(self, send: Send) -> Entry:
+        return Entry(
+            account_id=send.account.id,
+            key=send.key,
+            fingerprint=send.fingerprint,
+            ask=partial(_ask, send),
+            judge=partial(self._judge, send),
+            pair=None if send.counted else _pair(send),
+        )
 
     async def refuse_used_key(self, account: Account, key: str) -> None:
         """Raise KeyReused where the key is taken; for bodies that cannot be a replay of anything stored."""
@@ -350,6 +363,12 @@ def new_message(
         error=None,
         created_at=now,
     )
+
+
+def _sent_by(send: Send, sender: PoolSender) -> Send:
+    """The message with a sender of its pool."""
+    rule = SenderRule.VERBATIM_NUMBER if sender.is_number else SenderRule.SENDER_ID
+    return replace(send, sender=sender.value, sender_rule=rule, pool=None)
 
 
 def _pair(send: Send) -> Pair:

@@ -72,6 +72,18 @@ class Intake:
         self._arrived.set()
         return await pending.answer
 
+    async def foresee(self, entry: Entry) -> Entered | None:
+        """As `enter`, but nothing is stored; None for a call that would be stored now. What it says is the answer."""
+        if self._closing or len(self._waiting) >= self._limit:
+            raise IntakeFull
+        try:
+            entered = await self._settlement.foresee(entry)
+        except Refused:
+            self.counts.refused += 1
+            raise
+        self.counts.replayed += entered is not None
+        return entered
+
     async def _run(self) -> None:
         while self._waiting or not self._closing:
             if not self._waiting:

@@ -123,12 +123,29 @@ class Settlement:
 
     async def settle(self, batch: list[Pending]) -> None:
         """Every call of a batch is answered when this returns. Raises what spoiled the whole of it."""
+        allowed, held = await self._by_the_rules(batch)
+        admitted = await self._ask_expiring(allowed, held)
+        await self._insert(await self._within_caps(admitted))
+
+    async def foresee(self, entry: Entry) -> Entered | None:
+        """What the call's key stored before; None where nothing speaks against the call now, which changes nothing.
+
+        Raises what refuses it, but for its sender's limit, which only counting knows.
+        """
+        pending = Pending(entry, asyncio.get_running_loop().create_future())
+        allowed, held = await self._by_the_rules([pending])
+        for one in allowed:
+            asked = one.judged.question
+            one.judged = replace(one.judged, question=asked and Question(ask=asked.ask))
+        admitted = await self._within_caps(await self._ask_expiring(allowed, held))
+        return None if admitted else await pending.answer
+
+    async def _by_the_rules(self, batch: list[Pending]) -> tuple[list[Pending], Held]:
+        """Answer the replays and what the calls' own rules refuse; the others, and the pairs that were asked."""
         known, held = await together(self._look_up(_lookups(batch)), self._ask_ahead(batch))
         catalog = await self._catalog.at(known.catalog_version)
         fresh = await self._answer_replays(batch, known)
-        allowed = self._judge(fresh, known, catalog)
-        admitted = await self._ask_expiring(allowed, held)
-        await self._insert(await self._within_caps(admitted))
+        return self._judge(fresh, known, catalog), held
 
     async def _look_up(self, lookups: Lookups) -> Known:
         """Answer the look-ups; once more where the connection was one that the server had closed unnoticed."""
