@@ -172,6 +172,21 @@ async def test_an_entry_of_a_batch_fails_alone(mine: Client) -> None:
     assert len((await mine.get("/messages")).json["items"]) == 2
 
 
+async def test_a_batch_is_a_replay_where_it_sends_nothing_new(mine: Client) -> None:
+    batch, headers = {"messages": [HELLO, {**HELLO, "sender": "Late"}]}, {"Idempotency-Key": "batch"}
+
+    async def replayed() -> str | None:
+        return (await mine.post("/messages/batch", batch, headers=headers)).headers.get("idempotent-replayed")
+
+    assert [await replayed() for _ in range(2)] == [None, "true"]
+    await mine.api.whitelist(mine.caller, "Late")
+    assert [await replayed() for _ in range(2)] == [None, "true"]
+    refused = {"messages": [{**HELLO, "sender": "Else"}]}
+    for _ in range(2):
+        reply = await mine.post("/messages/batch", refused, headers={"Idempotency-Key": "refused"})
+        assert "idempotent-replayed" not in reply.headers
+
+
 async def test_no_message_has_the_key_of_an_entry_of_a_batch(mine: Client) -> None:
     await mine.post("/messages/batch", {"messages": [HELLO]}, headers={"Idempotency-Key": "k"})
     for key in ("k#0", "0 of k", "0 of v1:k"):

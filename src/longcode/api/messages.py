@@ -19,7 +19,7 @@ from longcode.api.fields import Body, Instant, MessageText, Party, Recipient, Re
 from longcode.api.ids import UuidInPath, uuid_of
 from longcode.api.problems import TooLate
 from longcode.api.routing import Routes
-from longcode.api.sent import SENT, KeyHeader, sent
+from longcode.api.sent import SENT, SENT_BEFORE, KeyHeader, mark_replayed, sent
 from longcode.api.validation import invalid_request
 from longcode.domain.message import Direction, Message, Status
 from longcode.domain.public import PublicMessage, public_message
@@ -136,12 +136,19 @@ def add_messages(app: FastAPI, desk: Desk) -> None:
         """
         return sent(await desk.outbound.send(caller.account, draft, idempotency_key(key)), response)
 
-    @routes.post("/messages/batch", "sendBatch", errors=("key_in_flight", "key_reused"), body_limit_bytes=BATCH_BYTES)
-    async def send_batch(batch: Batch, caller: Admitted, key: KeyHeader = None) -> BatchResults:
+    @routes.post(
+        "/messages/batch",
+        "sendBatch",
+        errors=("key_in_flight", "key_reused"),
+        body_limit_bytes=BATCH_BYTES,
+        responses=SENT_BEFORE,
+    )
+    async def send_batch(batch: Batch, caller: Admitted, response: Response, key: KeyHeader = None) -> BatchResults:
         """Send up to 1,000 messages.
 
         Each entry is a MessageDraft and stands for itself: one that is refused fails alone, with its index. Under an
-        Idempotency-Key a repeat of the whole batch sends only what was refused the first time.
+        Idempotency-Key a repeat of the whole batch sends only what was refused the first time. It has
+        `Idempotent-Replayed` where all that it accepts was sent before.
         """
         name = idempotency_key(key)
         results: list[BatchResult] = []
@@ -161,6 +168,8 @@ def add_messages(app: FastAPI, desk: Desk) -> None:
                     )
                 )
         accepted = sum(result.message is not None for result in results)
+        if 0 < accepted == sum(result.replayed for result in results):
+            mark_replayed(response)
         return BatchResults(accepted=accepted, failed=len(results) - accepted, results=results)
 
     async def send_entry(caller: Admitted, index: int, entry: object, key: str | None, whole: bytes) -> BatchResult:

@@ -25,6 +25,7 @@ SENT: Final[dict[int | str, Any]] = {
     200: {"model": PublicMessage, "description": "The key's message, as it is now.", "headers": REPLAYED},
     201: {"headers": LOCATION},
 }
+SENT_BEFORE: Final[dict[int | str, Any]] = {200: {"headers": REPLAYED}}
 
 
 def sent(entered: Entered, response: Response) -> PublicMessage:
@@ -32,7 +33,12 @@ def sent(entered: Entered, response: Response) -> PublicMessage:
     shown = public_message(entered.message)
     if entered.replayed:
         response.status_code = 200
-        response.headers["idempotent-replayed"] = "true"
+        mark_replayed(response)
     else:
         response.headers["location"] = f"/v1/messages/{shown.id}"
     return shown
+
+
+def mark_replayed(response: Response) -> None:
+    """Say that an earlier call with the key did what this one asked for."""
+    response.headers["idempotent-replayed"] = "true"
