@@ -166,13 +166,25 @@ async def test_a_cache_keeps_answers_apart_by_origin_and_by_compression(sqlite_u
         assert set(answer.headers["vary"].split(", ")) == {"Accept-Encoding", "Origin"}
 
 
-async def test_long_answers_are_compressed(mine: Client) -> None:
+@pytest.mark.parametrize(
+    ("taken", "packed"),
+    [
+        ("gzip", True),
+        ("br, gzip;q=0.001", True),
+        ("gzip;q=0", False),
+        ("br;q=1.0, GZIP ; Q=0.000 , deflate", False),
+        ("gzip;q=0.", False),
+        ("*;q=0", False),
+        ("", False),
+    ],
+)
+async def test_long_answers_are_compressed_for_who_takes_that(mine: Client, taken: str, packed: bool) -> None:
     for _ in range(4):
         await mine.send()
     whole = await mine.get("/messages")
-    packed = await mine.caller.call("GET", "/v1/messages", headers={"Accept-Encoding": "gzip"})
-    assert packed.headers["content-encoding"] == "gzip"
-    assert len(packed.body) < len(whole.body)
+    answer = await mine.caller.call("GET", "/v1/messages", headers={"Accept-Encoding": taken})
+    assert answer.headers.get("content-encoding") == ("gzip" if packed else None)
+    assert (len(answer.body) < len(whole.body)) == packed
 
 
 async def test_the_anonymous_account_makes_no_keys(sqlite_url: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any, Final
 
@@ -18,6 +19,8 @@ from longcode.wire.errors import MethodNotAllowed, UnknownPath
 from longcode.wire.sending import Message, Send, send_answer
 
 LEAST_COMPRESSED_BYTES: Final = 1024
+# The middleware takes the name alone for a wish. Source: RFC 9110 §12.4.2, §12.5.3.
+_NO_GZIP: Final = re.compile(rb"gzip[ \t]*;[ \t]*q=0(\.0*)?[ \t]*(,|$)", re.IGNORECASE)
 
 Hot = Callable[[Call], Awaitable[Answer]]
 
@@ -38,7 +41,10 @@ class Front:
             await _serve(hot, scope, receive, send)
             return
         raw_path = scope["raw_path"].removesuffix(b"/")
-        scope = {**scope, "path": decoded(raw_path), "raw_path": raw_path}
+        headers = [
+            line for line in scope["headers"] if not (line[0] == b"accept-encoding" and _NO_GZIP.search(line[1]))
+        ]
+        scope = {**scope, "path": decoded(raw_path), "raw_path": raw_path, "headers": headers}
         if scope["method"] == "HEAD":
             scope["method"], send = "GET", _without_body(send)
         await self._app(scope, receive, send)
