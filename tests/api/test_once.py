@@ -14,7 +14,7 @@ from longcode.api.app import description
 from longcode.domain.clock import utc_now
 from longcode.store import schema
 from longcode.store.keyed_calls import KEPT, KeyedCallStore
-from tests.api.described import Client, client
+from tests.api.described import HELLO, Client, client
 from tests.api.test_resources import number_of, operator_for
 from tests.app import Api
 
@@ -57,6 +57,22 @@ CASES = [
 def fresh(body: Any, mine: Client) -> Any:
     """A body with a name that no other test has."""
     return json.loads(json.dumps(body).replace("NAME", f"of {mine.caller.name}"))
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/messages", HELLO),
+        ("/messages/", HELLO),
+        ("/messages/batch", {"messages": [HELLO]}),
+        ("/numbers", {"value": "12025550111"}),
+    ],
+)
+async def test_two_keys_are_none(mine: Client, path: str, body: Any) -> None:
+    for other in ("k", "l"):
+        reply = await mine.post(path, body, headers={**KEY, "idempotency-key": other})
+        assert (reply.status, reply.json["errors"][0]["field"]) == (422, "Idempotency-Key")
+    assert [(await mine.get(kind)).json["items"] for kind in ("/messages", "/numbers")] == [[], []]
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)

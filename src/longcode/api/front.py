@@ -1,4 +1,7 @@
-"""What stands before the routes: slashes, HEAD, OPTIONS, unknown paths, compression, and the shortest way to send."""
+"""What stands before the routes: slashes, HEAD, OPTIONS, unknown paths, compression, and the shortest way to send.
+
+Headers are seen here as they were sent; behind it one of several has won.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +22,7 @@ from longcode.wire.errors import MethodNotAllowed, UnknownPath
 from longcode.wire.sending import Message, Send, send_answer
 
 LEAST_COMPRESSED_BYTES: Final = 1024
+KEY: Final = b"idempotency-key"
 # The middleware takes the name alone for a wish. Source: RFC 9110 §12.4.2, §12.5.3.
 _NO_GZIP: Final = re.compile(rb"gzip[ \t]*;[ \t]*q=0(\.0*)?[ \t]*(,|$)", re.IGNORECASE)
 
@@ -37,6 +41,8 @@ class Front:
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         hot = self._hot.get((scope["method"], scope["path"].removesuffix("/")))
+        if [name for name, _ in scope["headers"]].count(KEY) > 1:
+            hot = _refuse_keys
         if hot is not None:
             await _serve(hot, scope, receive, send)
             return
@@ -48,6 +54,11 @@ class Front:
         if scope["method"] == "HEAD":
             scope["method"], send = "GET", _without_body(send)
         await self._app(scope, receive, send)
+
+
+async def _refuse_keys(_call: Call) -> Answer:
+    """Nobody knows which of several keys is meant; by the wrong one something is made twice, or not at all."""
+    return problems.answer(problems.invalid("it is there more than once", field="Idempotency-Key"))
 
 
 async def _serve(hot: Hot, scope: Message, receive: Receive, send: Send) -> None:
