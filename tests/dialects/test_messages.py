@@ -23,6 +23,7 @@ from longcode.encoding.segments import Encoding
 from longcode.store import schema
 from longcode.store.outbox import Conclusion, NewAttempt, NewOutcome
 from tests.app import Api, Caller, open_api
+from tests.attempts import put_on_record
 from tests.calls import Reply, dumps
 from tests.conftest import DLR_SECRET
 from tests.services.valkey import ValkeyServer
@@ -95,7 +96,7 @@ async def answer(api: Api, message_id: str, *references: str) -> None:
     """The carrier takes a message's segments under these references, as dispatch records it."""
     id_ = UUID(message_id)
     attempts = [NewAttempt(mint_id(), id_, index, len(references), CARRIER) for index in range(len(references))]
-    await api.product.outbox.begin(attempts)
+    await put_on_record(api.database, *attempts)
     outcomes = tuple(
         NewOutcome(
             attempt_id=attempt.id,

@@ -7,7 +7,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -115,12 +115,15 @@ class FlakyOutbox(OutboxStore):
         self._perhaps_cut()
         return claimed
 
-    async def begin(self, attempts: Sequence[NewAttempt]) -> None:
-        await super().begin(attempts)
+    async def begin(
+        self, attempts: Sequence[NewAttempt], leases: Mapping[UUID, datetime], left: timedelta
+    ) -> set[UUID]:
+        begun = await super().begin(attempts, leases, left)
         self._perhaps_cut()
         if self.hang is not None:
             self.hang.set()
             await asyncio.Event().wait()
+        return begun
 
     def _perhaps_cut(self) -> None:
         if self.cut:

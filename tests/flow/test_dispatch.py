@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from uuid import UUID
 
 import pytest
+from sqlalchemy import update
 
 from longcode.carriers.port import (
     Accepted,
@@ -20,14 +21,15 @@ from longcode.carriers.port import (
     Submission,
     Unconfirmed,
 )
-from longcode.domain.clock import mint_id, utc_now
+from longcode.domain.clock import mint_id
 from longcode.domain.message import Status
 from longcode.encoding.segments import Encoding, Segment, TooManySegments
 from longcode.errors import StorageDown
 from longcode.expiring.port import Pair, Question
 from longcode.flow.accept import VALIDITY
 from longcode.flow.conclusion import GRACE
-from longcode.flow.dispatch import LEASE, Dispatch
+from longcode.flow.dispatch import LEASE, LEAST_LEFT, Dispatch
+from longcode.store import schema
 from longcode.store.outbox import NewAttempt
 from longcode.store.receipts import ReceiptStore
 from tests.flow.desk import Desk, OneDriver, ScriptedDriver, accept, open_desk
@@ -210,7 +212,8 @@ async def cut(desk: Desk, text: str = "Hello") -> tuple[UUID, UUID]:
     (claimed,) = await desk.outbox.claim(desk.carrier_id, 10, LEASE)
     assert claimed.past == ()
     attempt_id = mint_id()
-    await desk.outbox.begin([NewAttempt(attempt_id, message_id, 0, 1, desk.carrier_id)])
+    leases = {message_id: claimed.leased_until}
+    assert await desk.outbox.begin([NewAttempt(attempt_id, message_id, 0, 1, desk.carrier_id)], leases, LEAST_LEFT)
     return message_id, attempt_id
 
 
@@ -452,38 +455,37 @@ async def test_everything_due_is_sent_in_windows(desk: Desk) -> None:
     assert await desk.world.count("outbox") == 0
 
 
-class LateClock:
-    """The time, and so much more."""
-
-    def __init__(self) -> None:
-        self.ahead = timedelta()
-
-    def __call__(self) -> datetime:
-        return utc_now() + self.ahead
+async def _age(desk: Desk) -> None:
+    await desk.world.age_queue(LEASE)
 
 
-async def test_a_process_that_stood_still_beyond_its_lease_sends_nothing(database_url: str) -> None:
-    clock = LateClock()
-    async with open_desk(database_url, clock=clock) as desk:
-        message_id = await desk.send()
-        other_driver = ScriptedDriver(desk.world.database)
-        other = Dispatch(desk.dispatch._means, OneDriver(other_driver))
+async def _forget(desk: Desk) -> None:
+    """As a database does that crashed before it flushed the claim."""
+    async with desk.world.database.write() as connection:
+        await connection.execute(update(schema.outbox).values(leased_until=None))
 
-        async def stand_still() -> None:
-            """Meanwhile the lease ends, and somebody else takes the message."""
-            await desk.world.age_queue(LEASE)
-            clock.ahead = LEASE
-            await other.drain(desk.carrier_id)
-            await other.settled()
 
-        desk.outbox.after_claim = stand_still
-        await desk.drain()
-        await other.close()
-        assert [one.message_id for one in other_driver.submitted] == [message_id]
-        assert desk.driver.submitted == []
-        assert await desk.status(message_id) == (Status.SENT, None)
-        assert await desk.kinds() == ["accepted"]
-        assert await desk.world.count("attempt") == 1
+@pytest.mark.parametrize("lose", [_age, _forget], ids=["its lease ended", "its lease was forgotten"])
+async def test_a_process_that_stood_still_sends_nothing_that_another_took(
+    desk: Desk, lose: Callable[[Desk], Awaitable[None]]
+) -> None:
+    message_id = await desk.send()
+    other_driver = ScriptedDriver(desk.world.database)
+    other = Dispatch(desk.dispatch._means, OneDriver(other_driver))
+
+    async def stand_still() -> None:
+        await lose(desk)
+        await other.drain(desk.carrier_id)
+        await other.settled()
+
+    desk.outbox.after_claim = stand_still
+    await desk.drain()
+    await other.close()
+    assert [one.message_id for one in other_driver.submitted] == [message_id]
+    assert desk.driver.submitted == []
+    assert await desk.status(message_id) == (Status.SENT, None)
+    assert await desk.kinds() == ["accepted"]
+    assert await desk.world.count("attempt") == 1
 
 
 async def test_two_processes_send_each_message_once(database_url: str, desk: Desk) -> None:

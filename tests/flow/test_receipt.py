@@ -25,6 +25,7 @@ from longcode.store.new_messages import NewMessage
 from longcode.store.outbox import Conclusion, NewAttempt, NewOutcome, OutboxStore, add_outcomes
 from longcode.store.receipts import ReceiptStore, Report, Reported
 from longcode.store.strays import StrayStore
+from tests.attempts import put_on_record
 
 DELIVERED, UNDELIVERED, ENROUTE = ReceiptStatus.DELIVERED, ReceiptStatus.UNDELIVERED, ReceiptStatus.ENROUTE
 CARRIER, OTHER_CARRIER = 1, 2
@@ -194,7 +195,7 @@ class World:
         """An attempt that was begun and never answered."""
         attempt_id = mint_id()
         total = self.totals[message_id]
-        await self.outbox.begin([NewAttempt(attempt_id, message_id, segment_index, total, CARRIER)])
+        await put_on_record(self.database, NewAttempt(attempt_id, message_id, segment_index, total, CARRIER))
         return attempt_id
 
     async def answer(self, message_id: UUID, *references: str) -> None:

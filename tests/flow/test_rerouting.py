@@ -18,6 +18,7 @@ from longcode.store import schema
 from longcode.store.new_messages import NewMessage
 from longcode.store.outbox import NewAttempt
 from longcode.store.rerouting import ReroutingStore
+from tests.attempts import put_on_record
 from tests.flow.world import HandClock, World, open_world, send
 from tests.store.test_timeline import new
 
@@ -76,7 +77,7 @@ async def test_what_may_have_been_sent_stays_and_ends_as_unknown(database_url: s
     async with open_world(database_url, clock=clock) as world:
         late = await orphan(world)
         assert late.carrier_id is not None
-        await world.outbox.begin([NewAttempt(mint_id(), late.message.id, 0, 1, late.carrier_id)])
+        await put_on_record(world.database, NewAttempt(mint_id(), late.message.id, 0, 1, late.carrier_id))
         await mark_tried(world)
         await world.route("smpp")
         clock.now += VALIDITY

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -22,9 +22,11 @@ from longcode.store.database import Database
 from longcode.store.intake import IntakeStore
 from longcode.store.new_messages import NewMessage
 from longcode.store.outbox import Conclusion, NewAttempt, NewOutcome, OutboxStore, move
+from tests.attempts import put_on_record
 
 CARRIER, OTHER_CARRIER = 7, 8
 LEASE = timedelta(minutes=1)
+LEAST_LEFT = timedelta(seconds=20)
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,11 +183,65 @@ async def test_released_leases_are_claimed_at_once_with_what_was_tried(queue: Qu
     message_id, untouched = await queue.put(), await queue.put(due_in=timedelta(hours=1))
     await queue.claim()
     attempt_id = mint_id()
-    await queue.outbox.begin([NewAttempt(attempt_id, message_id, 0, 1, CARRIER)])
+    await put_on_record(queue.database, NewAttempt(attempt_id, message_id, 0, 1, CARRIER))
     assert await queue.outbox.release_leases() == 1
     (claimed,) = await queue.outbox.claim(CARRIER, 10, LEASE)
     assert [(past.attempt_id, past.segment_index, past.kind) for past in claimed.past] == [(attempt_id, 0, None)]
     assert {row.message_id: row.leased_until for row in await queue.rows()}[untouched] is None
+
+
+@dataclass(frozen=True)
+class Meanwhile:
+    """What came to pass between a claim and its attempt. begins: whether the attempt is begun all the same."""
+
+    name: str
+    happen: Callable[[Queue], Awaitable[object]]
+    begins: bool = False
+
+
+async def _another_claims(queue: Queue) -> None:
+    await queue.age(LEASE, "leased_until")
+    assert await queue.claim()
+
+
+async def _forgotten_and_claimed(queue: Queue) -> None:
+    """As after a crash of a database that had not yet flushed the claim."""
+    async with queue.database.write() as connection:
+        await connection.execute(update(schema.outbox).values(leased_until=None))
+    assert await queue.claim()
+
+
+async def _put_back(queue: Queue) -> None:
+    (row,) = await queue.rows()
+    await queue.outbox.conclude([Conclusion(message_id=row.message_id, again_after=timedelta(), paced=True)])
+
+
+async def _ended(queue: Queue) -> None:
+    (row,) = await queue.rows()
+    await queue.outbox.conclude([Conclusion(message_id=row.message_id, status=Status.FAILED)])
+
+
+MEANWHILE = [
+    Meanwhile("nothing", lambda queue: asyncio.sleep(0), begins=True),
+    Meanwhile("another message came", lambda queue: queue.put(), begins=True),
+    Meanwhile("so long that little is left", lambda queue: queue.age(LEASE - LEAST_LEFT, "leased_until")),
+    Meanwhile("the lease ended, and another has it", _another_claims),
+    Meanwhile("the lease was forgotten, and another has it", _forgotten_and_claimed),
+    Meanwhile("it was put back", _put_back),
+    Meanwhile("it came to its end", _ended),
+]
+
+
+@pytest.mark.parametrize("case", MEANWHILE, ids=lambda case: case.name)
+async def test_an_attempt_is_begun_under_the_lease_that_was_claimed(queue: Queue, case: Meanwhile) -> None:
+    message_id = await queue.put()
+    (claimed,) = await queue.outbox.claim(CARRIER, 10, LEASE)
+    await case.happen(queue)
+    attempts = [NewAttempt(mint_id(), message_id, index, 2, CARRIER) for index in range(2)]
+    begun = await queue.outbox.begin(attempts, {message_id: claimed.leased_until}, LEAST_LEFT)
+    assert begun == ({message_id} if case.begins else set())
+    async with queue.database.read() as connection:
+        assert len((await connection.execute(select(schema.attempt))).all()) == (2 if case.begins else 0)
 
 
 async def test_claims_at_once_are_disjoint(queue: Queue) -> None:
@@ -215,7 +271,7 @@ async def test_a_message_that_is_put_back_waits_and_counts_its_deferrals(queue: 
     message_id = await queue.put()
     await queue.claim()
     attempt_id = mint_id()
-    await queue.outbox.begin([NewAttempt(attempt_id, message_id, 0, 1, CARRIER)])
+    await put_on_record(queue.database, NewAttempt(attempt_id, message_id, 0, 1, CARRIER))
     back = Conclusion(
         message_id=message_id,
         outcomes=(outcome(attempt_id, message_id, "deferred"),),
@@ -233,7 +289,8 @@ async def test_a_message_that_is_put_back_waits_and_counts_its_deferrals(queue: 
 async def test_a_round_that_is_recorded_twice_changes_nothing_more(queue: Queue) -> None:
     sent, failed = await queue.put(), await queue.put()
     attempts = {message_id: mint_id() for message_id in (sent, failed)}
-    await queue.outbox.begin([NewAttempt(attempt, message, 0, 1, CARRIER) for message, attempt in attempts.items()])
+    begun = [NewAttempt(attempt, message, 0, 1, CARRIER) for message, attempt in attempts.items()]
+    await put_on_record(queue.database, *begun)
     conclusions = [
         Conclusion(message_id=sent, outcomes=(outcome(attempts[sent], sent, "accepted", "ref"),), status=Status.SENT),
         Conclusion(
@@ -261,7 +318,7 @@ async def test_a_conclusion_never_moves_a_message_back(queue: Queue) -> None:
 
 async def test_nothing_concluded_and_nothing_begun_is_nothing_done(queue: Queue) -> None:
     await queue.outbox.conclude([])
-    await queue.outbox.begin([])
+    assert await queue.outbox.begin([], {}, timedelta()) == set()
 
 
 MOVES = st.lists(st.tuples(st.sampled_from(Status), st.sampled_from([None, "code"])), max_size=12)

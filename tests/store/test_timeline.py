@@ -19,6 +19,7 @@ from longcode.store.new_messages import KeyClaim, NewMessage
 from longcode.store.outbox import Conclusion, NewAttempt, NewOutcome, OutboxStore
 from longcode.store.receipts import ReceiptStore
 from longcode.store.timeline import Queued, TimelineStore
+from tests.attempts import put_on_record
 
 NOW = datetime(2024, 11, 22, 10, tzinfo=UTC)  # past, also for the database's own clock
 DAY = timedelta(days=1)
@@ -72,7 +73,7 @@ async def try_(database: Database, message_id: UUID, *kinds: tuple[str, str | No
     outbox = OutboxStore(database, lambda: NOW)
     for index, (kind, reference) in enumerate(kinds):
         attempt = NewAttempt(mint_id(), message_id, index, segment_total, CARRIER)
-        await outbox.begin([attempt])
+        await put_on_record(database, attempt)
         outcome = NewOutcome(
             attempt_id=attempt.id,
             message_id=message_id,

@@ -34,8 +34,9 @@ from longcode.store.outbox import Claimed, Conclusion, NewAttempt, NewOutcome, O
 
 DRAIN_SECONDS = 5.0
 LEASE = timedelta(seconds=60)
-# Attempts are begun no later: they are committed before anybody else can claim their messages, or not at all.
-BEGIN = LEASE - timedelta(seconds=20)
+# Attempts are begun only while so much is left of their lease: they are committed before anybody else can claim
+# their messages, or not at all.
+LEAST_LEFT = timedelta(seconds=20)
 # What was begun in a hurry is on the wire before the queue is asked for more.
 AFTER_HURRY_SECONDS = 0.001
 STATE_DOWN_PAUSE = timedelta(seconds=2)
@@ -56,22 +57,6 @@ class Drivers(Protocol):
 
     async def driver(self, carrier_id: int) -> Driver | None:
         """The driver of a carrier; None where it is paused, unknown, or another process's."""
-
-
-class _Lease:
-    """A claim that is about to be made, and whether it is too old to begin anything.
-
-    By two clocks: one may be set, the other may stand still while the machine does.
-    """
-
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
-        self._now = asyncio.get_running_loop().time
-        self._claimed_at = clock()
-        self._late_at = self._now() + BEGIN.total_seconds()
-
-    def is_late(self) -> bool:
-        return self._now() >= self._late_at or self._clock() - self._claimed_at >= BEGIN
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,12 +164,11 @@ class Lane:
                 continue
             limit, at_most = self._pacing.limit(capacity.segments), self._pacing.at_most()
             limit = limit if room.most is None else min(limit, room.most)
-            lease = _Lease(self._means.clock)
             claimed = await self._means.outbox.claim(self._carrier_id, limit, LEASE, at_most)
             if not claimed:
                 return self._pacing.next_turn()
             flights = await self._pace(await self._ready(claimed))
-            await self._launch(await self._admit(flights, lease))
+            await self._launch(await self._admit(flights))
         return 0.0
 
     async def settled(self) -> None:
@@ -255,30 +239,34 @@ class Lane:
         await self._means.outbox.conclude(waiting)
         return [flight for flight, turn in zip(flights, turns, strict=True) if turn.go]
 
-    async def _admit(self, flights: Sequence[Flight], lease: _Lease) -> list[Flight]:
+    async def _admit(self, flights: Sequence[Flight]) -> list[Flight]:
         """Ask STOP again while the attempts are committed; those that may go, with all that goes on record.
 
-        Where STOP could not be asked lately, it is asked first: each try would leave its attempts behind. Nothing is
-        begun near the end of its lease: this process stood still, and another may have begun it.
+        Where STOP could not be asked lately, it is asked first: each try would leave its attempts behind.
         """
-        if not flights or self._is_late(flights, lease):
+        if not flights:
             return []
-        if self._stops_down:
-            stopped = await self._stopped([flight.claimed.message for flight in flights])
-            if stopped is None:
-                await self._means.outbox.conclude([put_back(flight.claimed, STATE_DOWN_PAUSE) for flight in flights])
-                return []
-            if self._is_late(flights, lease):
-                return []
+        messages = [flight.claimed.message for flight in flights]
+        stopped = await self._stopped(messages) if self._stops_down else set()
+        if stopped is None:
+            await self._means.outbox.conclude([put_back(flight.claimed, STATE_DOWN_PAUSE) for flight in flights])
+            return []
         # Committed before anything is written: from here on a crash leaves them unconfirmed, never unknown.
-        begun = begin_all(flights, self._carrier_id)
-        with self._unwritten_where_it_fails(begun):
+        attempts = begin_all(flights, self._carrier_id)
+        with self._unwritten_where_it_fails(attempts):
             if self._stops_down:
-                await self._means.outbox.begin(begun)
+                begun = await self._begin(flights, attempts)
             else:
-                messages = [flight.claimed.message for flight in flights]
-                stopped, _ = await together(self._stopped(messages), self._means.outbox.begin(begun))
-            return await self._keep_back(flights, stopped)
+                stopped, begun = await together(self._stopped(messages), self._begin(flights, attempts))
+            return await self._keep_back([flight for flight in flights if flight.claimed.message.id in begun], stopped)
+
+    async def _begin(self, flights: Sequence[Flight], attempts: Sequence[NewAttempt]) -> set[UUID]:
+        """Commit attempts; the ids of the messages that are still this lane's."""
+        leases = {flight.claimed.message.id: flight.claimed.leased_until for flight in flights}
+        begun = await self._means.outbox.begin(attempts, leases, LEAST_LEFT)
+        if lost := len(leases) - len(begun):
+            self._log.warning("dispatch stood still; others send what it had claimed", messages=lost)
+        return begun
 
     async def _keep_back(self, flights: Sequence[Flight], stopped: set[UUID] | None) -> list[Flight]:
         """Those that may go, of flights whose attempts are begun. stopped: as `_stopped` says."""
@@ -296,12 +284,6 @@ class Lane:
         ]
         await self._means.outbox.conclude(kept)
         return [] if stopped is None else [flight for flight in flights if flight.claimed.message.id not in stopped]
-
-    def _is_late(self, flights: Sequence[Flight], lease: _Lease) -> bool:
-        if not lease.is_late():
-            return False
-        self._log.warning("dispatch stood still; others send what it had claimed", messages=len(flights))
-        return True
 
     async def _stopped(self, messages: Sequence[Addressed]) -> set[UUID] | None:
         """Whose recipients said STOP; None where that cannot be asked now."""

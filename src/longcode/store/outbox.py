@@ -41,9 +41,13 @@ class PastAttempt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claimed:
-    """A message that this process may hand to its carrier until the lease ends."""
+    """A message that this process may hand to its carrier until the lease ends.
+
+    leased_until: by the clock that leases go by. No two leases of a message end at one instant, so it names this one.
+    """
 
     message: Message
+    leased_until: datetime
     priority: int
     expires_at: datetime
     deferrals: int
@@ -117,15 +121,15 @@ class OutboxStore:
                 return []
             ids = [row.message_id for row in rows]
             table = schema.outbox
-            await connection.execute(
-                update(table).where(table.c.message_id.in_(ids)).values(leased_until=self._clock() + lease)
-            )
+            leased_until = self._clock() + lease
+            await connection.execute(update(table).where(table.c.message_id.in_(ids)).values(leased_until=leased_until))
             messages = await read_many(connection, ids)
             tried = [row.message_id for row in rows if row.leased_until is not None or row.deferrals]
             past = await past_attempts(connection, tried)
         return [
             Claimed(
                 message=messages[row.message_id],
+                leased_until=leased_until,
                 priority=row.priority,
                 expires_at=row.expires_at,
                 deferrals=row.deferrals,
@@ -157,20 +161,40 @@ class OutboxStore:
             rows = await driver.fetch(outbox_hot.CLAIM_FRESH, attempts[0].carrier_id, *columns, lease)
         return [_claimed(row, ()) for row in rows]
 
-    async def begin(self, attempts: Sequence[NewAttempt]) -> None:
-        """Commit the attempts of a window, before any of it is written to the carrier."""
+    async def begin(
+        self, attempts: Sequence[NewAttempt], leases: Mapping[UUID, datetime], left: timedelta
+    ) -> set[UUID]:
+        """Commit the attempts of a window, before any of it is written to the carrier; the ids of their messages.
+
+        leases: of each message, as claimed. Nothing is begun of one whose lease is another by now, or ends before
+        `left` is over.
+        """
         if not attempts:
-            return
+            return set()
         if self._database.capabilities.arrays:
             columns = [list(column) for column in zip(*map(_attempt_values, attempts), strict=True)]
+            until = [leases[attempt.message_id] for attempt in attempts]
             async with self._database.driver() as driver:
-                await driver.execute(outbox_hot.BEGIN, *columns)
-            return
+                rows = await driver.fetch(outbox_hot.BEGIN, *columns, until, left)
+            return {row[0] for row in rows}
         now = self._clock()
-        names = ("id", "message_id", "segment_index", "segment_total", "carrier_id")
-        rows = [{**dict(zip(names, _attempt_values(attempt), strict=True)), "started_at": now} for attempt in attempts]
+        table = schema.outbox.c
         async with self._database.write() as connection:
-            await connection.execute(insert(schema.attempt), rows)
+            held = await connection.execute(
+                select(table.message_id, table.leased_until).where(
+                    table.message_id.in_(leases), table.leased_until >= now + left
+                )
+            )
+            begun = {row.message_id for row in held if row.leased_until == leases[row.message_id]}
+            names = ("id", "message_id", "segment_index", "segment_total", "carrier_id")
+            rows = [
+                {**dict(zip(names, _attempt_values(attempt), strict=True)), "started_at": now}
+                for attempt in attempts
+                if attempt.message_id in begun
+            ]
+            if rows:
+                await connection.execute(insert(schema.attempt), rows)
+        return begun
 
     async def conclude(self, conclusions: Sequence[Conclusion]) -> None:
         """Record a round: outcomes, statuses and places in the queue. Harmless when repeated."""
@@ -261,6 +285,7 @@ class OutboxStore:
 def _claimed(row: Mapping[str, Any], past: Sequence[PastAttempt]) -> Claimed:
     return Claimed(
         message=to_message(row),
+        leased_until=row["leased_until"],
         priority=row["priority"],
         expires_at=row["expires_at"],
         deferrals=row["deferrals"],

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from longcode.store.events_hot import moves, telling
 
-# A lease need not outlive a crash of the database: without it the message is claimed again, and the
-# attempts that follow are durable before anything is written. So this commit waits for no flush.
+# A lease need not outlive a crash of the database: without it the message is claimed again, and under another
+# lease, so that BEGIN lets one of the two go on. So this commit waits for no flush.
 # Shares are even among the accounts that wait in one priority, and a higher priority goes first.
 # The recursive part walks the index from one (priority, account) to the next, so that its cost is
 # the number of those and not the length of the queue. $4, $5: accounts that may have only so many rows.
@@ -39,10 +39,11 @@ WITH RECURSIVE lane AS (
 ), unhurried AS MATERIALIZED (
     SELECT set_config('synchronous_commit', 'off', true)
 ), leased AS (
-    UPDATE outbox SET leased_until = clock_timestamp() + $3::interval
+    UPDATE outbox SET leased_until = statement_timestamp() + $3::interval
      WHERE message_id = ANY(ARRAY(SELECT message_id FROM picked))
 )
-SELECT p.priority, p.deferrals, p.expires_at, p.expires_at <= clock_timestamp() AS expired,
+SELECT statement_timestamp() + $3::interval AS leased_until, p.priority, p.deferrals, p.expires_at,
+       p.expires_at <= clock_timestamp() AS expired,
        p.leased_until IS NOT NULL OR p.deferrals > 0 AS tried, m.*
   FROM unhurried CROSS JOIN picked AS p CROSS JOIN LATERAL (
        SELECT id, account_id, direction, medium, sender, recipient, text, sent_at_seconds, status,
@@ -61,24 +62,31 @@ WITH fresh AS MATERIALIZED (
               AND due_at <= clock_timestamp() AND expires_at > clock_timestamp()
               FOR UPDATE SKIP LOCKED) AS o
 ), leased AS (
-    UPDATE outbox SET leased_until = clock_timestamp() + $4::interval
+    UPDATE outbox SET leased_until = statement_timestamp() + $4::interval
      WHERE message_id = ANY(ARRAY(SELECT message_id FROM fresh))
 ), begun AS (
     INSERT INTO attempt (id, message_id, segment_index, segment_total, carrier_id, started_at)
     SELECT attempt_id, message_id, 0, 1, $1, clock_timestamp() FROM fresh
 )
-SELECT f.priority, 0 AS deferrals, f.expires_at, false AS expired, false AS tried, m.*
+SELECT statement_timestamp() + $4::interval AS leased_until, f.priority, 0 AS deferrals, f.expires_at,
+       false AS expired, false AS tried, m.*
   FROM fresh AS f CROSS JOIN LATERAL (
        SELECT id, account_id, direction, medium, sender, recipient, text, sent_at_seconds, status,
               client_reference, NULL::text AS provider_reference, encoding, segment_count, error, created_at
          FROM message WHERE id = f.message_id OFFSET 0) AS m
 """
 
+# Only under the lease that was claimed, and not near its end: who stood still meanwhile finds another's, or none.
 BEGIN = """
 INSERT INTO attempt (id, message_id, segment_index, segment_total, carrier_id, started_at)
-SELECT id, message_id, segment_index, segment_total, carrier_id, clock_timestamp()
-  FROM unnest($1::uuid[], $2::uuid[], $3::smallint[], $4::smallint[], $5::bigint[])
-    AS a(id, message_id, segment_index, segment_total, carrier_id)
+SELECT a.id, a.message_id, segment_index, segment_total, carrier_id, clock_timestamp()
+  FROM unnest($1::uuid[], $2::uuid[], $3::smallint[], $4::smallint[], $5::bigint[], $6::timestamptz[])
+    AS a(id, message_id, segment_index, segment_total, carrier_id, leased_until)
+ CROSS JOIN LATERAL (
+       SELECT 1 FROM outbox
+        WHERE message_id = a.message_id AND leased_until = a.leased_until
+          AND leased_until >= statement_timestamp() + $7::interval OFFSET 0) AS o
+RETURNING message_id
 """
 
 # Statuses move in groups that share one target, so that no UPDATE needs a join. True where somebody listens.
