@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -21,6 +21,7 @@ from longcode.flow.inbound import Inbound
 from longcode.flow.intake import Intake
 from longcode.flow.jobs import WEBHOOKS, Kick, Offer, kicking
 from longcode.flow.mailbox import Mailbox
+from longcode.flow.message_webhooks import MessageWebhooks
 from longcode.flow.pools import Pools
 from longcode.flow.receipt import Receipts
 from longcode.flow.rerouting import Rerouting
@@ -49,6 +50,7 @@ from longcode.store.strays import StrayStore
 from longcode.store.webhook_queue import WebhookQueue
 from longcode.store.webhooks import WebhookStore
 from longcode.store.words import WordStore
+from longcode.vault import Vault
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +80,7 @@ class Product:
     verifier: Verifier
     intake: Intake
     accept: Accept
+    message_webhooks: MessageWebhooks
     inbound: Inbound
     mailbox: Mailbox
     receipts: Receipts
@@ -163,6 +166,7 @@ async def running(
             mint_id=mint_id,
             anonymous_sends=settings.anonymous_sends,
         )
+        webhooks = WebhookStore(database, clock)
         accounts = AccountStore(database, clock)
         outbox = OutboxStore(database, clock)
         verifier = Verifier(accounts, now=time.monotonic)
@@ -188,11 +192,12 @@ async def running(
             mailbox_store=MailboxStore(database, clock),
             opt_outs=OptOutStore(database, clock),
             words=words,
-            webhooks=WebhookStore(database, clock),
+            webhooks=webhooks,
             webhook_queue=WebhookQueue(database, clock, mint_id),
             verifier=verifier,
             intake=intake,
             accept=accept,
+            message_webhooks=MessageWebhooks(accept, webhooks, catalog, _sealing(settings), now=time.monotonic),
             inbound=Inbound(intake=intake, clock=clock, mint_id=mint_id),
             receipts=Receipts(ReceiptStore(database, clock, mint_id), StrayStore(database, clock)),
             outbox=outbox,
@@ -212,3 +217,8 @@ async def running(
             ),
             mailbox=Mailbox(intake=intake, distinct_clock=DistinctClock(clock), mint_id=mint_id),
         )
+
+
+def _sealing(settings: Settings) -> Callable[[str], str]:
+    """Seals a secret; opens the vault when there is one to seal, and nothing before."""
+    return lambda secret: Vault.open(settings).seal(secret)

@@ -60,6 +60,18 @@ def test_a_pool_gives_the_sender(desk: Desk) -> None:
     assert texts(desk) == [(OURS, ANNA, "Hello")]
 
 
+def test_steps_are_told_to_a_url_that_is_named(desk: Desk, tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_text(f"to\n{ANNA}\n{BERT}\n")
+    url = ("--webhook", "https://hooks.example/")
+    assert "2 accepted" in desk.run(*SEND, *url, "--file", str(tmp_path / "x.csv"), "Hello")
+    private = desk.run(*SEND, "--webhook", "https://127.0.0.1/", ANNA, "Hello", status=1)
+    assert "127.0.0.1 is a private address" in private
+    [made] = desk.lines("webhook", "list", *DEMO)
+    [shown] = desk.lines("webhook", "show", str(made["id"]))
+    assert (shown["url"], shown["per_message"]) == ("https://hooks.example/", True)
+    assert len(texts(desk)) == 2
+
+
 @dataclass(frozen=True, slots=True)
 class Refusal:
     """A call, and everything that is said to be wrong with it."""
@@ -81,6 +93,7 @@ class Refusal:
             "a sender and a pool", ("--pool", "p", "--campaign", "b", ANNA, "a"), ("or a pool", "--campaign is for")
         ),
         Refusal("no recipient and no text", ("abc", ""), ("'abc' is no recipient", "1 to 1600 characters")),
+        Refusal("no URL of a webhook", ("--webhook", "ftp://x.example/", ANNA), ("say TO and TEXT", "https://")),
         Refusal("no time", ("--at", "soon", ANNA, "a"), ("'soon' is no time",)),
         Refusal("another's sender", ("--from", "Bank", ANNA, "a"), ("Bank is no number and no sender ID",)),
     ],

@@ -86,7 +86,10 @@ async def test_a_disabled_endpoint_is_told_nothing_until_its_period_is_replayed(
 async def test_a_url_has_one_endpoint(hooks: Hooks) -> None:
     account_id, store = hooks.desk.account.id, hooks.store
     clock = [0.0]
-    webhooks, beside = (MessageWebhooks(store, hooks.desk.world.catalog, seal, now=lambda: clock[0]) for _ in range(2))
+    world = hooks.desk.world
+    webhooks, beside = (
+        MessageWebhooks(world.accept, store, world.catalog, seal, now=lambda: clock[0]) for _ in range(2)
+    )
     url = "https://example.com/a"
     found = await asyncio.gather(*(one.endpoint_of(account_id, url) for one in (webhooks, beside) for _ in range(5)))
     assert len(set(found)) == 1

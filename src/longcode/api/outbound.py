@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import timedelta
 
 from longcode.api.drafts import Draft, fingerprint, said
@@ -46,14 +45,7 @@ class Outbound:
             keywords=True,
         )
         if draft.webhook_url is not None:
-            endpoint_id = await self._webhooks.find(account.id, draft.webhook_url)
-            if endpoint_id is None:
-                # Neither a repeat nor a message that is refused makes an endpoint.
-                entered = await self._accept.foresee(send)
-                if entered is not None:
-                    return entered
-                endpoint_id = await self._webhooks.endpoint_of(account.id, draft.webhook_url)
-            send = replace(send, endpoint_id=endpoint_id)
+            return await self._webhooks.send(send, draft.webhook_url)
         return await self._accept.send(send)
 
     async def refuse_other_body(self, account: Account, keys: Sequence[str], body: bytes) -> None:

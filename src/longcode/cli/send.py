@@ -25,6 +25,7 @@ from longcode.errors import ConfigurationError, InvalidField
 from longcode.flow.accept import LOWEST_PRIORITY, NORMAL_PRIORITY
 from longcode.flow.settlement import Entered
 from longcode.store.following import FollowStore
+from longcode.webhooks import target
 
 GOOD_ENDS = frozenset({Status.DELIVERED, Status.RECEIVED, Status.RECORDED})
 
@@ -45,6 +46,7 @@ GOOD_ENDS = frozenset({Status.DELIVERED, Status.RECEIVED, Status.RECORDED})
     show_default=True,
     help="0 goes first.",
 )
+@click.option("--webhook", "webhook_url", metavar="URL", help="Tell each of its steps to this URL too.")
 @click.option(
     "--wait", is_flag=True, help="Wait until it is at its end; the exit status says whether it was delivered."
 )
@@ -63,6 +65,7 @@ def send(
     key: str | None,
     at: str | None,
     priority: int,
+    webhook_url: str | None,
     wait: bool,
     timeout: float | None,
     as_json: bool,
@@ -74,8 +77,16 @@ def send(
     own. A line that is faulty or refused is told by its number and left out. The same file may be run again: no line
     is sent twice.
     """
-    _check(words, sender=sender, pool=pool, bulk=file is not None, campaign=campaign, key=key)
-    draft = Wanted(sender=sender, pool=pool, recipient="", text="", priority=priority, due_at=_instant(at))
+    _check(words, sender=sender, pool=pool, bulk=file is not None, campaign=campaign, key=key, webhook_url=webhook_url)
+    draft = Wanted(
+        sender=sender,
+        pool=pool,
+        recipient="",
+        text="",
+        priority=priority,
+        due_at=_instant(at),
+        webhook_url=webhook_url,
+    )
     seconds = timeout if wait else 0.0
     if file is None:
         to, text = words
@@ -89,7 +100,14 @@ def send(
 
 
 def _check(
-    words: tuple[str, ...], *, sender: str | None, pool: str | None, bulk: bool, campaign: str | None, key: str | None
+    words: tuple[str, ...],
+    *,
+    sender: str | None,
+    pool: str | None,
+    bulk: bool,
+    campaign: str | None,
+    key: str | None,
+    webhook_url: str | None,
 ) -> None:
     """Raise ConfigurationError with everything that does not go together."""
     rules = (
@@ -100,6 +118,9 @@ def _check(
         (not bulk or key is None, "--key is for one message; a file has a column `key`"),
     )
     faults = [fault for holds, fault in rules if not holds]
+    if webhook_url is not None:
+        # A private address may be one that the operator allowed before.
+        faults += target.faults(webhook_url, allow_private=True)
     if faults:
         raise ConfigurationError(faults)
 

@@ -46,7 +46,7 @@ class Wanted:
     """A message as somebody asked for it.
 
     sender: None where the pool chooses it. key: under which it is sent once only. reference: the key, where somebody
-    chose it.
+    chose it. webhook_url: where its steps are told besides.
     """
 
     sender: str | None
@@ -57,6 +57,7 @@ class Wanted:
     reference: str | None = None
     priority: int = NORMAL_PRIORITY
     due_at: datetime | None = None
+    webhook_url: str | None = None
 
     def faults(self) -> list[str]:
         """What is wrong with it, in words."""
@@ -94,23 +95,27 @@ def key_of(*parts: object) -> str:
 
 
 async def enter(product: Product, account: Account, wanted: Wanted) -> Entered:
-    """Make it durable and queue it; or find what its key stored before. Raises what Accept.send raises."""
+    """Make it durable and queue it; or find what its key stored before.
+
+    Raises what Accept.send raises, with a URL what MessageWebhooks.send does.
+    """
     source = wanted.pool if wanted.sender is None else wanted.sender
-    return await product.accept.send(
-        Send(
-            account=account,
-            sender=wanted.sender or "",
-            pool=wanted.pool,
-            sender_rule=SenderRule.OWN,
-            recipient=wanted.recipient,
-            text=wanted.text,
-            key=None if wanted.key is None else f"cli:{wanted.key}",
-            fingerprint=bytes.fromhex(key_of(source, wanted.recipient, wanted.text)),
-            client_reference=wanted.reference,
-            priority=wanted.priority,
-            due_at=wanted.due_at,
-        )
+    send = Send(
+        account=account,
+        sender=wanted.sender or "",
+        pool=wanted.pool,
+        sender_rule=SenderRule.OWN,
+        recipient=wanted.recipient,
+        text=wanted.text,
+        key=None if wanted.key is None else f"cli:{wanted.key}",
+        fingerprint=bytes.fromhex(key_of(source, wanted.recipient, wanted.text)),
+        client_reference=wanted.reference,
+        priority=wanted.priority,
+        due_at=wanted.due_at,
     )
+    if wanted.webhook_url is not None:
+        return await product.message_webhooks.send(send, wanted.webhook_url)
+    return await product.accept.send(send)
 
 
 async def only_sender(product: Product, account: Account) -> str:

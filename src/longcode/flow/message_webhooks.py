@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final
 
 from longcode.domain.events import OF_SENT
 from longcode.errors import Duplicate, InvalidField
+from longcode.flow.accept import Accept, Send
 from longcode.flow.catalog import CatalogCache
+from longcode.flow.settlement import Entered
 from longcode.store.webhooks import WebhookStore
 from longcode.webhooks import target
 from longcode.webhooks.signing import new_secret
@@ -24,14 +27,21 @@ TRUSTED_SECONDS: Final = 1.0
 
 
 class MessageWebhooks:
-    """Finds endpoints by their URLs; remembers them until an endpoint is added, changed or removed.
+    """Sends messages that name URLs. Finds their endpoints, and remembers them until one is added, changed or removed.
 
     seal: closes a new endpoint's secret. now: seconds that only go on.
     """
 
     def __init__(
-        self, store: WebhookStore, catalog: CatalogCache, seal: Callable[[str], str], *, now: Callable[[], float]
+        self,
+        accept: Accept,
+        store: WebhookStore,
+        catalog: CatalogCache,
+        seal: Callable[[str], str],
+        *,
+        now: Callable[[], float],
     ) -> None:
+        self._accept = accept
         self._store = store
         self._catalog = catalog
         self._seal = seal
@@ -41,19 +51,30 @@ class MessageWebhooks:
         self._known: dict[tuple[int, str], int] = {}
         self._making = asyncio.Lock()
 
+    async def send(self, send: Send, url: str) -> Entered:
+        """As Accept.send, for a message whose steps are told at a URL too. Raises what `endpoint_of` raises besides."""
+        endpoint_id = await self._find(send.account.id, url)
+        if endpoint_id is None:
+            # Neither a repeat nor a message that is refused makes an endpoint.
+            entered = await self._accept.foresee(send)
+            if entered is not None:
+                return entered
+            endpoint_id = await self.endpoint_of(send.account.id, url)
+        return await self._accept.send(replace(send, endpoint_id=endpoint_id))
+
     async def endpoint_of(self, account_id: int, url: str) -> int:
         """The endpoint's id, of a new one where there is none.
 
         Raises InvalidField for a URL that may not be called, Refused where there are many.
         """
-        found = await self.find(account_id, url)
+        found = await self._find(account_id, url)
         if found is None:
             async with self._making:
                 found = await self._store.named(account_id, url) or await self._make(account_id, url)
             self._known[account_id, url] = found
         return found
 
-    async def find(self, account_id: int, url: str) -> int | None:
+    async def _find(self, account_id: int, url: str) -> int | None:
         """The endpoint's id; None where there is none yet."""
         await self._refresh()
         found = self._known.get((account_id, url)) or await self._store.named(account_id, url)

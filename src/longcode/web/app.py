@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-import time
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from functools import partial
@@ -24,9 +23,7 @@ from longcode.api.outbound import Outbound
 from longcode.bootstrap import Product
 from longcode.dialects import conversations, inbound_outbound, mailbox, messages, numbers
 from longcode.flow.diagnosis import EMBEDDED, SHARED, Diagnosis
-from longcode.flow.message_webhooks import MessageWebhooks
 from longcode.flow.story import Stories
-from longcode.settings import Settings
 from longcode.store.boxes import BoxStore
 from longcode.store.cancel import CancelStore
 from longcode.store.carrier_status import CarrierStatusStore
@@ -115,12 +112,11 @@ def native_api(product: Product, identity: Identity) -> ASGIApp:
     """The native API of a running product."""
     database, clock = product.database, product.clock
     settings, status = product.settings, CarrierStatusStore(database)
-    named = MessageWebhooks(product.webhooks, product.catalog, _seal(settings), now=time.monotonic)
     desk = Desk(
         settings=settings,
         clock=clock,
         vault=partial(Vault.open, settings),
-        outbound=Outbound(product.accept, named),
+        outbound=Outbound(product.accept, product.message_webhooks),
         mailbox=product.mailbox,
         catalog=product.catalog,
         catalog_store=product.catalog_store,
@@ -158,11 +154,6 @@ def native_api(product: Product, identity: Identity) -> ASGIApp:
     return native(
         desk, identity=identity, cors=Cors(settings.cors_origins), calls_per_minute=settings.api_calls_per_minute
     )
-
-
-def _seal(settings: Settings) -> Callable[[str], str]:
-    """Seals a secret; opens the vault when there is one to seal, and nothing before."""
-    return lambda secret: Vault.open(settings).seal(secret)
 
 
 def _not_found(served: Sequence[Endpoint]) -> Callable[[Request, Exception], Awaitable[Response]]:
