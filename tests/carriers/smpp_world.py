@@ -48,6 +48,7 @@ def submission(text: str = "Hello", **changes: Any) -> Submission:
         "text": text,
         "encoding": choose(text).value,
         "expires_at": datetime.now(UTC) + timedelta(hours=4),
+        "valid_for": timedelta(hours=4),
     }
     return Submission(**values | changes)
 

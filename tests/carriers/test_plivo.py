@@ -17,7 +17,6 @@ from plivo.utils.signature_v3 import construct_get_url, construct_post_url, get_
 from longcode.carriers.http_port import BadCallback, Callback, HttpReply, HttpRequest, Site
 from longcode.carriers.plivo import Plivo, parse
 from longcode.carriers.port import Accepted, Deferred, Outcome, ReceiptStatus, Rejected, Unconfirmed
-from longcode.domain.clock import utc_now
 from longcode.errors import ConfigurationError
 from tests.carriers.smpp_world import submission
 
@@ -56,7 +55,7 @@ REQUESTS = [
 
 @pytest.mark.parametrize("case", REQUESTS, ids=lambda case: case.what)
 def test_a_message_is_written_with(case: RequestCase) -> None:
-    request = plivo(**case.settings).request(submission(**case.submitted), utc_now())
+    request = plivo(**case.settings).request(submission(**case.submitted))
     assert isinstance(request, HttpRequest)
     assert (request.method, request.url) == ("POST", f"https://api.plivo.com/v1/Account/{AUTH_ID}/Message/")
     written = json.loads(request.body)
@@ -65,7 +64,7 @@ def test_a_message_is_written_with(case: RequestCase) -> None:
 
 @pytest.mark.parametrize("recipient", ["12025550101<12025550102", "MyCorp", "", "+"])
 def test_what_is_not_one_telephone_number_is_not_written(recipient: str) -> None:
-    refused = plivo().request(submission(recipient=recipient), utc_now())
+    refused = plivo().request(submission(recipient=recipient))
     assert isinstance(refused, Rejected)
     assert refused.code == "invalid_destination"
 
@@ -211,7 +210,7 @@ def test_a_status_callback_says(case: ReceiptCase) -> None:
 
 def test_the_status_address_names_the_attempt_and_proves_it() -> None:
     sent = submission()
-    request = plivo().request(sent, utc_now())
+    request = plivo().request(sent)
     assert isinstance(request, HttpRequest)
     url = json.loads(request.body)["url"]
     assert [receipt.attempt_id for receipt in plivo().receipts(callback(FIELDS, {}, url))] == [sent.attempt_id]

@@ -137,6 +137,7 @@ def segment(recipient: str, *, message_id: UUID | None = None, index: int = 0) -
         text="hello",
         encoding="GSM-7",
         expires_at=NOON + timedelta(days=1),
+        valid_for=timedelta(days=1),
     )
 
 

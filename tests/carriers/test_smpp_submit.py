@@ -42,7 +42,7 @@ def pdus(
             segment_total=piece.total,
             segment_reference=reference,
         )
-        _, pdu = codec.decode(codec.encode(submit_sm(one, settings, NOW), 1))
+        _, pdu = codec.decode(codec.encode(submit_sm(one, settings), 1))
         assert isinstance(pdu, SubmitSm)
         found.append(pdu)
     return found
@@ -107,7 +107,7 @@ def test_the_alphabet_is_what_the_carrier_knows(case: Coding) -> None:
 
 def test_what_an_encoding_lacks_is_unencodable() -> None:
     with pytest.raises(Unencodable):
-        submit_sm(submission("я", encoding="gsm7"), PLAIN, NOW)
+        submit_sm(submission("я", encoding="gsm7"), PLAIN)
 
 
 # The other fields
@@ -137,7 +137,7 @@ ADDRESSES = [
 @pytest.mark.parametrize("case", ADDRESSES, ids=lambda case: f"{case.value} {case.settings or ''}")
 def test_an_address_has_the_type_that_it_looks_like(case: Address) -> None:
     settings = replace(PLAIN, **case.settings)
-    pdu = submit_sm(submission(sender=case.value, recipient=case.value), settings, NOW)
+    pdu = submit_sm(submission(sender=case.value, recipient=case.value), settings)
     assert (pdu.source_addr_ton, pdu.source_addr_npi, pdu.source_addr) == case.expected
     assert (pdu.dest_addr_ton, pdu.dest_addr_npi, pdu.destination_addr) == case.expected
 
@@ -154,7 +154,7 @@ def test_an_address_has_the_type_that_it_looks_like(case: Address) -> None:
     ],
 )
 def test_the_validity_is_told_in_the_carriers_form(form: Validity, left: timedelta, expected: str) -> None:
-    pdu = submit_sm(submission(expires_at=NOW + left), replace(PLAIN, validity=form), NOW)
+    pdu = submit_sm(submission(expires_at=NOW + left, valid_for=left), replace(PLAIN, validity=form))
     assert pdu.validity_period == expected
 
 
@@ -168,7 +168,7 @@ def test_receipts_are_asked_for_as_often_as_the_carrier_gives_them(policy: Recei
 
 
 def test_service_type_and_registered_delivery_are_the_carriers() -> None:
-    pdu = submit_sm(submission(), replace(PLAIN, service_type="CMT", registered_delivery=0x11), NOW)
+    pdu = submit_sm(submission(), replace(PLAIN, service_type="CMT", registered_delivery=0x11))
     assert (pdu.service_type, pdu.registered_delivery) == ("CMT", 0x11)
 
 

@@ -30,7 +30,6 @@ from longcode.carriers.port import (
     Unconfirmed,
 )
 from longcode.carriers.twilio import Twilio, parse
-from longcode.domain.clock import utc_now
 from longcode.errors import ConfigurationError
 from tests.carriers.smpp_world import submission
 
@@ -68,9 +67,9 @@ REQUESTS = [
     RequestCase(
         "the longest validity that the manual allows",
         {"ValidityPeriod": "36000"},
-        {"expires_at": utc_now() + timedelta(days=3)},
+        {"valid_for": timedelta(days=3)},
     ),
-    RequestCase("a validity that is over", {"ValidityPeriod": "1"}, {"expires_at": utc_now() - timedelta(days=3)}),
+    RequestCase("a validity that is over", {"ValidityPeriod": "1"}, {"valid_for": timedelta(days=-3)}),
     RequestCase(
         "a messaging service in the sender's place",
         {"MessagingServiceSid": "MG" + "a" * 32, "From": ""},
@@ -81,7 +80,7 @@ REQUESTS = [
 
 @pytest.mark.parametrize("case", REQUESTS, ids=lambda case: case.what)
 def test_a_message_is_written_with(case: RequestCase) -> None:
-    request = twilio(**case.settings).request(submission(**case.submitted), utc_now())
+    request = twilio(**case.settings).request(submission(**case.submitted))
     assert isinstance(request, HttpRequest)
     assert (request.method, request.url) == (
         "POST",
@@ -93,16 +92,16 @@ def test_a_message_is_written_with(case: RequestCase) -> None:
 
 @pytest.mark.parametrize("recipient", ["whatsapp:+12025550101", "MyCorp", "+1202x", "", "12025550101,12025550102"])
 def test_what_is_no_telephone_number_is_not_written(recipient: str) -> None:
-    refused = twilio().request(submission(recipient=recipient), utc_now())
+    refused = twilio().request(submission(recipient=recipient))
     assert isinstance(refused, Rejected)
     assert refused.code == "invalid_destination"
 
 
 def test_without_a_public_address_no_status_is_asked_for() -> None:
     alone = Twilio(Site(carrier_id=7, name="north"), parse({"account_sid": SID, "auth_token": TOKEN}))
-    assert "StatusCallback" not in form(alone.request(submission(), utc_now()))
+    assert "StatusCallback" not in form(alone.request(submission()))
     own = parse({"account_sid": SID, "auth_token": TOKEN, "callbacks": "https://other.example/sms/"})
-    written = form(Twilio(SITE, own).request(submission(), utc_now()))
+    written = form(Twilio(SITE, own).request(submission()))
     assert written["StatusCallback"].startswith("https://other.example/sms/carriers/north/status?attempt=")
 
 
@@ -260,7 +259,7 @@ def attempt_of(sent: Submission, url: str) -> UUID | None:
 
 def test_the_status_address_names_the_attempt_and_proves_it() -> None:
     sent = submission()
-    url = form(twilio().request(sent, utc_now()))["StatusCallback"]
+    url = form(twilio().request(sent))["StatusCallback"]
     assert attempt_of(sent, url) == sent.attempt_id
     other = submission()
     assert attempt_of(sent, url.replace(sent.attempt_id.hex, other.attempt_id.hex)) is None

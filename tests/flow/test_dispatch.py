@@ -21,7 +21,7 @@ from longcode.carriers.port import (
     Submission,
     Unconfirmed,
 )
-from longcode.domain.clock import mint_id
+from longcode.domain.clock import mint_id, utc_now
 from longcode.domain.message import Status
 from longcode.encoding.segments import Encoding, Segment, TooManySegments
 from longcode.errors import StorageDown
@@ -453,6 +453,15 @@ async def test_everything_due_is_sent_in_windows(desk: Desk) -> None:
     assert {submission.message_id for submission in desk.driver.submitted} == set(ids)
     assert len(desk.driver.submitted) == 10
     assert await desk.world.count("outbox") == 0
+
+
+@pytest.mark.parametrize("ahead", [timedelta(hours=1), timedelta(hours=-1)], ids=["ahead", "behind"])
+async def test_a_wrong_clock_changes_no_validity(database_url: str, ahead: timedelta) -> None:
+    async with open_desk(database_url, clock=lambda: utc_now() + ahead) as desk:
+        await desk.send()
+        await desk.drain()
+        (submission,) = desk.driver.submitted
+        assert timedelta() <= VALIDITY - submission.valid_for < timedelta(minutes=30)
 
 
 async def _age(desk: Desk) -> None:

@@ -11,7 +11,7 @@ import hashlib
 import hmac
 import secrets
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC
 from typing import Final
 from urllib.parse import quote
 from uuid import UUID
@@ -72,12 +72,12 @@ class Http:
 
     # Sending
 
-    def request(self, submission: Submission, now: datetime) -> HttpRequest | Rejected:
+    def request(self, submission: Submission) -> HttpRequest | Rejected:
         """The templates, with the message in them."""
         recipient = international(submission.recipient)
         if not recipient or digits_of(recipient) != recipient.removeprefix("+"):
             return Rejected("invalid_destination", "The recipient is no telephone number.")
-        values = self._values(submission, now)
+        values = self._values(submission)
         settings = self._settings
         try:
             headers = [(name, value.render(values, in_header)) for name, value in settings.headers]
@@ -94,7 +94,7 @@ class Http:
             method=settings.method, url=settings.url.render(values, in_url), headers=tuple(headers), body=body
         )
 
-    def _values(self, submission: Submission, now: datetime) -> Mapping[str, str]:
+    def _values(self, submission: Submission) -> Mapping[str, str]:
         """What stands for each name of a template."""
         sender, recipient = international(submission.sender), international(submission.recipient)
         return {
@@ -112,7 +112,7 @@ class Http:
             "text_hex": submission.text.encode("utf-16-be").hex().upper(),
             "token": self._settings.token,
             "username": self._settings.username,
-            "validity_seconds": str(max(int((submission.expires_at - now).total_seconds()), 1)),
+            "validity_seconds": str(max(int(submission.valid_for.total_seconds()), 1)),
         }
 
     def _status_url_of(self, attempt_id: UUID) -> str:
@@ -162,9 +162,9 @@ class Http:
         """None: nobody knows what this carrier answers without a message."""
         return None
 
-    def preview(self, submission: Submission, now: datetime) -> list[str]:
+    def preview(self, submission: Submission) -> list[str]:
         """The request of a message, a line each, credentials hidden."""
-        values = {**self._values(submission, now), **dict.fromkeys(_CREDENTIALS, "•••")}
+        values = {**self._values(submission), **dict.fromkeys(_CREDENTIALS, "•••")}
         settings = self._settings
         lines = [f"{settings.method} {settings.url.render(values, as_it_is)}"]
         lines += [f"{name}: {value.render(values, as_it_is)}" for name, value in settings.headers]

@@ -25,9 +25,8 @@ VALIDITY: Final = timedelta(hours=4)
 
 async def check(vendor: Vendor, clock: Clock) -> AsyncGenerator[str, None]:
     """Each step that went well, as it does. Raises CheckFailed at the first that does not. No message is sent."""
-    now = clock()
     sample = _sample(clock)
-    message = vendor.request(sample, now)
+    message = vendor.request(sample)
     if isinstance(message, Rejected):
         raise CheckFailed(f"no message could be sent: {message.reason}")
     url = URL(message.url, encoded=True)
@@ -37,7 +36,7 @@ async def check(vendor: Vendor, clock: Clock) -> AsyncGenerator[str, None]:
     if request is not None:
         await _ask(request, vendor, clock)
         yield "the carrier takes our credentials"
-    for line in vendor.preview(sample, now):
+    for line in vendor.preview(sample):
         yield f"a message goes as: {line}"
 
 
@@ -53,6 +52,7 @@ def _sample(clock: Clock) -> Submission:
         text=TEXT,
         encoding=Encoding.GSM7.value,
         expires_at=clock() + VALIDITY,
+        valid_for=VALIDITY,
     )
 
 

@@ -40,7 +40,6 @@ class HttpDriver:
         self._vendor = vendor
         self._terms = vendor.terms
         self._kick = kick
-        self._clock = clock
         self._exchange = Exchange(vendor.terms, clock)
         self._sending: set[asyncio.Task[None]] = set()
         self._rests_until = 0.0
@@ -110,7 +109,7 @@ class HttpDriver:
     async def _outcome(self, submission: Submission) -> Outcome:
         if self._closed:
             return Deferred(CLOSED_SECONDS, "not_written", "The carrier was closed.")
-        request = self._vendor.request(submission, self._clock())
+        request = self._vendor.request(submission)
         if isinstance(request, Rejected):
             return request
         reply = await self._exchange.ask(request)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final, Protocol
 from urllib.parse import quote
@@ -141,7 +140,7 @@ class Vendor(Protocol):
     def terms(self) -> HttpTerms:
         """How it is used."""
 
-    def request(self, submission: Submission, now: datetime) -> HttpRequest | Rejected:
+    def request(self, submission: Submission) -> HttpRequest | Rejected:
         """The request that sends one message; Rejected for what could not be written."""
 
     def outcome(self, reply: HttpReply, submission: Submission) -> Outcome:
@@ -150,7 +149,7 @@ class Vendor(Protocol):
     def check(self) -> HttpRequest | None:
         """A request that sends nothing and shows whether the credentials are right; None: the vendor has none."""
 
-    def preview(self, submission: Submission, now: datetime) -> list[str]:
+    def preview(self, submission: Submission) -> list[str]:
         """What a message would go as, in lines without credentials, where only the operator can tell if it is right."""
 
     def method(self, kind: CallbackKind) -> str:

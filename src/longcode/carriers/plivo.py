@@ -13,7 +13,6 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -115,7 +114,7 @@ class Plivo:
         """As the operator set them."""
         return self._settings.terms
 
-    def request(self, submission: Submission, now: datetime) -> HttpRequest | Rejected:
+    def request(self, submission: Submission) -> HttpRequest | Rejected:
         """POST …/Message/, JSON. Numbers go without the plus."""
         recipient = international(submission.recipient).removeprefix("+")
         # A "<" in it would make several recipients.
@@ -155,7 +154,7 @@ class Plivo:
         """GET of the account."""
         return HttpRequest(method="GET", url=f"{self._account}/", headers=(("Authorization", self._authorization),))
 
-    def preview(self, submission: Submission, now: datetime) -> list[str]:
+    def preview(self, submission: Submission) -> list[str]:
         """None: `check` tells more."""
         return []
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Protocol
 from uuid import UUID
@@ -23,7 +23,8 @@ class Submission:
     message_id, segment_index: the same in every try: what a carrier that deduplicates goes by.
     text: this segment's text alone. encoding: as `longcode.encoding.segments.Encoding`.
     segment_reference: 0–65535, the same for all segments of one message.
-    expires_at: after this instant the carrier should no longer deliver it.
+    expires_at: after this instant the carrier should no longer deliver it. valid_for: how long that was when it was
+    claimed, which no wrong clock of this machine changes; over where it is not positive.
     """
 
     attempt_id: UUID
@@ -36,6 +37,7 @@ class Submission:
     text: str
     encoding: str
     expires_at: datetime
+    valid_for: timedelta
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,7 +84,6 @@ class SmppDriver:
         self._settings = settings
         self._take_receipts = take_receipts
         self._kick = kick
-        self._clock = clock
         self._cap = capped(settings.segments_per_second)
         self._backlog: deque[_Waiting] = deque()
         self._pumping: asyncio.TimerHandle | None = None
@@ -232,7 +231,7 @@ class SmppDriver:
                 asyncio.get_running_loop().call_soon(self._offer)
 
         try:
-            request = submit_sm(submission, self._settings, self._clock())
+            request = submit_sm(submission, self._settings)
             link.submit(request, done)
         except (Unencodable, EncodeError) as error:
             answered(submission, Rejected("unencodable", str(error)))

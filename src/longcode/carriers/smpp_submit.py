@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, timedelta
 from typing import Final
 
 from longcode.carriers.port import Accepted, Deferred, Outcome, Rejected, Submission
@@ -79,7 +79,7 @@ def _address(value: str, ton: int | None, npi: int | None) -> _Address:
     return _Address(kind[0] if ton is None else ton, kind[1] if npi is None else npi, digits)
 
 
-def submit_sm(submission: Submission, settings: SmppSettings, now: datetime) -> SubmitSm:
+def submit_sm(submission: Submission, settings: SmppSettings) -> SubmitSm:
     """The PDU of one segment. Raises Unencodable."""
     source = _address(submission.sender, settings.source_ton, settings.source_npi)
     destination = _address(submission.recipient, settings.dest_ton, settings.dest_npi)
@@ -93,7 +93,7 @@ def submit_sm(submission: Submission, settings: SmppSettings, now: datetime) -> 
         dest_addr_npi=destination.npi,
         destination_addr=destination.value,
         esm_class=carried.esm_class,
-        validity_period=_validity_period(submission.expires_at, now, settings.validity),
+        validity_period=_validity_period(submission, settings.validity),
         registered_delivery=_registered_delivery(submission, settings),
         data_coding=carried.data_coding,
         short_message=carried.short_message,
@@ -131,13 +131,14 @@ def _registered_delivery(submission: Submission, settings: SmppSettings) -> int:
     return settings.registered_delivery if asks else 0
 
 
-def _validity_period(expires_at: datetime, now: datetime, form: Validity) -> str:
+def _validity_period(submission: Submission, form: Validity) -> str:
     if form is Validity.NONE:
         return ""
     # Never 0, which means the carrier's own default: the longest of all.
-    left = min(max(expires_at - now, timedelta(seconds=1)), _LONGEST_VALIDITY)
+    left = min(max(submission.valid_for, timedelta(seconds=1)), _LONGEST_VALIDITY)
     if form is Validity.ABSOLUTE:
-        return f"{(now + left).astimezone(UTC):%y%m%d%H%M%S}000+"
+        ends_at = submission.expires_at + (left - submission.valid_for)
+        return f"{ends_at.astimezone(UTC):%y%m%d%H%M%S}000+"
     hours, seconds = divmod(left.seconds, 3600)
     return f"0000{left.days:02}{hours:02}{seconds // 60:02}{seconds % 60:02}000R"
 

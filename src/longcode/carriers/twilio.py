@@ -11,7 +11,6 @@ import hashlib
 import hmac
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any, Final
 from urllib.parse import urlencode, urlsplit, urlunsplit
 
@@ -150,12 +149,12 @@ class Twilio:
         """As the operator set them."""
         return self._settings.terms
 
-    def request(self, submission: Submission, now: datetime) -> HttpRequest | Rejected:
+    def request(self, submission: Submission) -> HttpRequest | Rejected:
         """POST …/Messages.json, a form."""
         recipient = international(submission.recipient)
         if digits_of(recipient) != recipient.removeprefix("+") or not recipient:
             return Rejected("invalid_destination", "The recipient is no telephone number.")
-        left = int((submission.expires_at - now).total_seconds())
+        left = int(submission.valid_for.total_seconds())
         fields = {
             "To": recipient,
             "Body": submission.text,
@@ -192,7 +191,7 @@ class Twilio:
         """GET of the account."""
         return HttpRequest(method="GET", url=f"{self._account}.json", headers=(("Authorization", self._authorization),))
 
-    def preview(self, submission: Submission, now: datetime) -> list[str]:
+    def preview(self, submission: Submission) -> list[str]:
         """None: `check` tells more."""
         return []
 

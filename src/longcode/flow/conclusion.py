@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from longcode.carriers.port import Accepted, Deferred, Outcome, Rejected, Submission, Unconfirmed
 from longcode.domain.message import Status
@@ -62,9 +62,9 @@ def unwritten(attempt: NewAttempt) -> NewOutcome:
     )
 
 
-def until_known(claimed: Claimed, now: datetime) -> timedelta:
+def until_known(claimed: Claimed) -> timedelta:
     """How long a message waits for the proof of an unconfirmed attempt: its validity and a grace; zero when over."""
-    return max(claimed.expires_at + GRACE - now, timedelta())
+    return max(claimed.valid_for + GRACE, timedelta())
 
 
 def conclude(
@@ -73,7 +73,6 @@ def conclude(
     *,
     carrier_id: int,
     deduplicates: bool,
-    now: datetime,
     random: Callable[[], float],
 ) -> Conclusion:
     """Where a message moves once every segment of this round is answered.
@@ -91,7 +90,7 @@ def conclude(
     begun = any(not isinstance(answer, Deferred) for answer in answers.values())
     unconfirmed = any(isinstance(answer, Unconfirmed) for answer in answers.values())
     if unconfirmed and not deduplicates:
-        pause = until_known(claimed, now)
+        pause = until_known(claimed)
     else:
         pause = _pause(_tries(claimed, carrier_id), list(answers.values()), random)
     return Conclusion(

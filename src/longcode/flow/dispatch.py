@@ -214,7 +214,7 @@ class Lane:
 
     async def _ready(self, claimed: Sequence[Claimed]) -> list[Flight]:
         """Take out what may not go now, step by step; the rest, cut into segments."""
-        held, alive = hold_unproven(claimed, self.driver, self._carrier_id, self._means.clock(), LEASE)
+        held, alive = hold_unproven(claimed, self.driver, self._carrier_id)
         ended, alive = end_expired(alive)
         done, flights = cut(alive, self.driver, self._means.mint_id)
         await self._means.outbox.conclude([*held, *ended, *done])
@@ -228,12 +228,11 @@ class Lane:
             self._log.warning("dispatch waits for the expiring state", messages=len(flights), error=str(error))
             await self._means.outbox.conclude([put_back(flight.claimed, STATE_DOWN_PAUSE) for flight in flights])
             return []
-        now = self._means.clock()
         waiting = []
         for flight, turn in zip(flights, turns, strict=True):
             if not turn.go:
                 # It ends on time, also where its turn would come later.
-                left = max(flight.claimed.expires_at - now, LEAST_PAUSE)
+                left = max(flight.claimed.valid_for, LEAST_PAUSE)
                 pause = min(timedelta(seconds=turn.after_seconds), left)
                 waiting.append(put_back(flight.claimed, pause, paced=not flight.claimed.past))
         await self._means.outbox.conclude(waiting)
@@ -351,7 +350,6 @@ class Lane:
                 flight.answers,
                 carrier_id=self._carrier_id,
                 deduplicates=self.driver.deduplicates,
-                now=self._means.clock(),
                 random=self._means.random,
             )
             conclusion = fail_over(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from uuid import UUID
 
 from longcode.carriers.port import Driver, Outcome, Submission
@@ -34,16 +34,15 @@ class Flight:
 
 
 def hold_unproven(
-    claimed: Sequence[Claimed], driver: Driver, carrier_id: int, now: datetime, least: timedelta
+    claimed: Sequence[Claimed], driver: Driver, carrier_id: int
 ) -> tuple[list[Conclusion], list[Claimed]]:
     """A segment that may be with the carrier goes out again only where the carrier deduplicates.
 
     Past its validity nothing goes out, but a receipt may come until the grace is over.
-    least: where two clocks differ, a message must not go round and round.
     """
 
     def may_be_proven(one: Claimed) -> bool:
-        return until_known(one, now) > timedelta() if one.expired else not driver.deduplicates
+        return until_known(one) > timedelta() if one.expired else not driver.deduplicates
 
     held = [one for one in claimed if unproven(one) and may_be_proven(one)]
     waiting = [
@@ -51,7 +50,7 @@ def hold_unproven(
             message_id=one.message.id,
             outcomes=cut_attempts(one, carrier_id),
             status=Status.SENDING,
-            again_after=max(until_known(one, now), least),
+            again_after=until_known(one),
         )
         for one in held
     ]
@@ -160,6 +159,7 @@ def _prepare(claimed: Claimed, driver: Driver, mint_id: MintId) -> Flight:
                 text=segment.text,
                 encoding=segment.encoding.value,
                 expires_at=claimed.expires_at,
+                valid_for=claimed.valid_for,
             )
             for segment in segments
             if segment.index not in done

@@ -44,15 +44,20 @@ class Claimed:
     """A message that this process may hand to its carrier until the lease ends.
 
     leased_until: by the clock that leases go by. No two leases of a message end at one instant, so it names this one.
+    expires_at: the end of its validity. valid_for: until then, by the same clock; not positive where that is over.
     """
 
     message: Message
     leased_until: datetime
     priority: int
     expires_at: datetime
+    valid_for: timedelta
     deferrals: int
-    expired: bool
     past: tuple[PastAttempt, ...] = ()
+
+    @property
+    def expired(self) -> bool:
+        return self.valid_for <= timedelta()
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,12 +121,13 @@ class OutboxStore:
         if self._database.capabilities.skip_locked:
             return await self._claim_shared(carrier_id, limit, lease, at_most)
         async with self._database.write() as connection:
-            rows = await _pick(connection, carrier_id, limit, self._clock(), at_most)
+            now = self._clock()
+            rows = await _pick(connection, carrier_id, limit, now, at_most)
             if not rows:
                 return []
             ids = [row.message_id for row in rows]
             table = schema.outbox
-            leased_until = self._clock() + lease
+            leased_until = now + lease
             await connection.execute(update(table).where(table.c.message_id.in_(ids)).values(leased_until=leased_until))
             messages = await read_many(connection, ids)
             tried = [row.message_id for row in rows if row.leased_until is not None or row.deferrals]
@@ -132,8 +138,8 @@ class OutboxStore:
                 leased_until=leased_until,
                 priority=row.priority,
                 expires_at=row.expires_at,
+                valid_for=row.expires_at - now,
                 deferrals=row.deferrals,
-                expired=row.expires_at <= self._clock(),
                 past=tuple(past.get(row.message_id, ())),
             )
             for row in rows
@@ -288,8 +294,8 @@ def _claimed(row: Mapping[str, Any], past: Sequence[PastAttempt]) -> Claimed:
         leased_until=row["leased_until"],
         priority=row["priority"],
         expires_at=row["expires_at"],
+        valid_for=row["valid_for"],
         deferrals=row["deferrals"],
-        expired=row["expired"],
         past=tuple(past),
     )
 

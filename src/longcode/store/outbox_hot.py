@@ -43,7 +43,7 @@ WITH RECURSIVE lane AS (
      WHERE message_id = ANY(ARRAY(SELECT message_id FROM picked))
 )
 SELECT statement_timestamp() + $3::interval AS leased_until, p.priority, p.deferrals, p.expires_at,
-       p.expires_at <= clock_timestamp() AS expired,
+       p.expires_at - statement_timestamp() AS valid_for,
        p.leased_until IS NOT NULL OR p.deferrals > 0 AS tried, m.*
   FROM unhurried CROSS JOIN picked AS p CROSS JOIN LATERAL (
        SELECT id, account_id, direction, medium, sender, recipient, text, sent_at_seconds, status,
@@ -69,7 +69,7 @@ WITH fresh AS MATERIALIZED (
     SELECT attempt_id, message_id, 0, 1, $1, clock_timestamp() FROM fresh
 )
 SELECT statement_timestamp() + $4::interval AS leased_until, f.priority, 0 AS deferrals, f.expires_at,
-       false AS expired, false AS tried, m.*
+       f.expires_at - statement_timestamp() AS valid_for, false AS tried, m.*
   FROM fresh AS f CROSS JOIN LATERAL (
        SELECT id, account_id, direction, medium, sender, recipient, text, sent_at_seconds, status,
               client_reference, NULL::text AS provider_reference, encoding, segment_count, error, created_at
