@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import hmac
 import itertools
 import re
-from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -16,17 +14,16 @@ from uuid import UUID, uuid4
 import pytest
 from sqlalchemy import func, insert, select, update
 
-from longcode.dialects.messages import ENCODINGS, RAW_LENGTH, STATUSES
+from longcode.dialects.messages import ENCODINGS, STATUSES
 from longcode.domain.clock import mint_id
 from longcode.domain.message import Medium, Status
 from longcode.encoding.segments import Encoding
 from longcode.store import schema
 from longcode.store.outbox import Conclusion, NewAttempt, NewOutcome
-from tests.app import Api, Caller, open_api
+from tests.app import Api, Caller
 from tests.attempts import put_on_record
 from tests.calls import Reply, dumps
 from tests.conftest import DLR_SECRET
-from tests.services.valkey import ValkeyServer
 
 PATH, DLR = "/api/messages/", "/api/webhooks/dlr/"
 SENDER, RECIPIENT = "MyCorp", "12025550147"
@@ -123,12 +120,16 @@ async def report(api: Api, fields: object = ABSENT, *, body: bytes | None = None
     return await api.anonymous.call("POST", path, body=content, headers={"X-Provider-Signature": sign(content)})
 
 
-@pytest.fixture
-async def caller(api: Api) -> Caller:
+async def sending(api: Api) -> Caller:
     """A fresh account that may send as MyCorp."""
     caller = await api.account()
     await api.whitelist(caller, SENDER)
     return caller
+
+
+@pytest.fixture
+async def caller(api: Api) -> Caller:
+    return await sending(api)
 
 
 # Sending --------------------------------------------------------------------------------------------------------
@@ -279,146 +280,6 @@ async def test_a_body_that_is_no_object_is_refused(caller: Caller, body: bytes) 
     assert (await send(caller, "k")).status == 201
 
 
-# Keys -----------------------------------------------------------------------------------------------------------
-
-BAD_KEYS = [
-    pytest.param(None, id="absent"),
-    pytest.param("", id="empty"),
-    pytest.param("k", id="without its prefix"),
-    pytest.param("send_msg:", id="nothing behind the prefix"),
-    pytest.param("send_msg:  ", id="blanks behind the prefix"),
-    pytest.param("SEND_MSG:k", id="prefix in another case"),
-    pytest.param("xsend_msg:k", id="something before the prefix"),
-    pytest.param('"send_msg:k"', id="quoted"),
-    pytest.param("send_msg:" + "k" * 256, id="256 characters"),
-    pytest.param("send_msg:a\tb", id="a control character"),
-    pytest.param("send_msg:caf\xe9", id="not ASCII"),
-    pytest.param("send_msg:a\x7f", id="DEL"),
-]
-
-
-@pytest.mark.parametrize("key", BAD_KEYS)
-async def test_a_key_without_its_form_is_refused_before_the_body_is_read(caller: Caller, key: str | None) -> None:
-    headers = {} if key is None else {"Idempotency-Key": key}
-    for body in (dumps(message()), b"{"):
-        reply = await caller.call("POST", PATH, body=body, headers=headers)
-        check_detail(reply, 400)
-        assert "Idempotency-Key" in reply.json["detail"]
-
-
-@pytest.mark.parametrize("key", ["k", "k" * 255, "a b", "send_msg:k", "'; --", "~!/%00"])
-async def test_a_key_is_the_clients_own_name_for_its_message(caller: Caller, key: str) -> None:
-    reply = await send(caller, key)
-    assert (reply.status, reply.json["client_message_id"]) == (201, key)
-
-
-async def test_blanks_around_the_header_are_no_part_of_the_key(caller: Caller) -> None:
-    first = await caller.call("POST", PATH, json=message(), headers={"Idempotency-Key": "  send_msg:k \t"})
-    assert (first.status, first.json["client_message_id"]) == (201, "k")
-    assert (await send(caller, "k")).status == 200
-
-
-async def test_a_replay_answers_with_the_current_record(api: Api, caller: Caller) -> None:
-    first = await send(caller, "k")
-    replay = await send(caller, "k")
-    assert (replay.status, replay.json) == (200, first.json)
-    assert "location" not in replay.headers
-    reference = str(uuid4())
-    await answer(api, first.json["id"], reference)
-    replay = await send(caller, "k")
-    assert (replay.status, replay.json) == (200, {**first.json, "status": "SENT", "provider_reference": reference})
-    assert await count(api, "message", caller.account_id) == 1
-
-
-async def test_a_replay_is_answered_whatever_was_forbidden_since(api: Api, caller: Caller) -> None:
-    first = await send(caller, "k")
-    await api.product.opt_outs.add(caller.account_id, RECIPIENT, source="test")
-    async with api.database.write() as connection:
-        await connection.execute(schema.sender_id.delete().where(schema.sender_id.c.account_id == caller.account_id))
-    assert (await send(caller, "k")).json == first.json
-    check_fields(await send(caller), "sender_id")
-
-
-async def test_the_values_of_three_fields_make_a_replay(caller: Caller) -> None:
-    first = await send(caller, "k", text="caf\xe9")
-    turned = dict(reversed(message(text="caf\xe9", note="\0", id=5).items()))
-    for body in (dumps(turned), b' {"text":"caf\xc3\xa9","recipient":"12025550147","sender_id":"My\\u0043orp"}\n'):
-        replay = await caller.call("POST", PATH, body=body, headers={"Idempotency-Key": "send_msg:k"})
-        assert (replay.status, replay.json) == (200, first.json)
-
-
-OTHER_BODIES = [
-    pytest.param({"text": "other"}, id="text"),
-    pytest.param({"text": "Hello, this is a test message. "}, id="a space more"),
-    pytest.param({"recipient": f"+{RECIPIENT}"}, id="another spelling of the recipient"),
-    pytest.param({"sender_id": "Another"}, id="another sender ID"),
-    pytest.param({"sender_id": "BadSender"}, id="a sender ID that may not be used"),
-    pytest.param({"recipient": "12025550199"}, id="a recipient who opted out"),
-    pytest.param({"text": "STOP"}, id="the word STOP"),
-    pytest.param({"text": "STOP", "sender_id": "BadSender"}, id="STOP from a sender ID that may not be used"),
-    pytest.param({"text": ABSENT}, id="a field missing"),
-    pytest.param({"text": 5}, id="a field invalid"),
-]
-
-
-@pytest.mark.parametrize("changes", OTHER_BODIES)
-async def test_a_key_with_another_body_is_refused(api: Api, caller: Caller, changes: dict[str, object]) -> None:
-    await api.whitelist(caller, "Another")
-    await api.product.opt_outs.add(caller.account_id, "12025550199", source="test")
-    first = await send(caller, "k")
-    check_detail(await send(caller, "k", **changes), 422)
-    assert await show(caller, first.json["id"]) == first.json
-    assert await count(api, "message", caller.account_id) == 1
-
-
-async def test_an_unreadable_body_is_refused_before_its_key_is_looked_up(caller: Caller) -> None:
-    await send(caller, "k")
-    check_detail(await caller.call("POST", PATH, body=b"{", headers={"Idempotency-Key": "send_msg:k"}), 400)
-
-
-async def test_twenty_at_once_with_one_key_are_one_message(api: Api, caller: Caller) -> None:
-    replies = await asyncio.gather(*(send(caller, "k") for _ in range(20)))
-    assert Counter(reply.status for reply in replies) == {201: 1, 200: 19}
-    assert len({reply.json["id"] for reply in replies}) == 1
-    for table in ("message", "idempotency", "outbox"):
-        assert await count(api, table, caller.account_id) == 1
-
-
-async def test_of_two_bodies_at_once_under_one_key_one_wins(api: Api, caller: Caller) -> None:
-    texts = [str(number % 2) for number in range(20)]
-    replies = await asyncio.gather(*(send(caller, "k", text=text) for text in texts))
-    assert Counter(reply.status for reply in replies) == {201: 1, 200: 9, 422: 10}
-    assert await count(api, "outbox", caller.account_id) == 1
-
-
-async def test_keys_and_messages_are_an_accounts_own(api: Api, caller: Caller) -> None:
-    other = await api.account()
-    await api.whitelist(other, SENDER)
-    first, second = await send(caller, "k"), await send(other, "k", text="other")
-    assert (first.status, second.status) == (201, 201)
-    assert first.json["id"] != second.json["id"]
-    unknown = await caller.call("GET", f"{PATH}{uuid4()}/")
-    foreign = await caller.call("GET", second.headers["location"])
-    check_detail(foreign, 404)
-    assert foreign.json == unknown.json
-
-
-async def test_a_whitelist_is_an_accounts_own(api: Api, caller: Caller) -> None:
-    check_fields(await send(await api.account()), "sender_id")
-
-
-async def test_without_its_redis_a_message_is_still_taken(
-    postgres_url: str, valkey_url: str, valkey_server: ValkeyServer
-) -> None:
-    async with open_api(postgres_url, valkey_url) as api:
-        caller = await api.account()
-        await api.whitelist(caller, SENDER)
-        valkey_server.stop()
-        assert (await send(caller, "k")).status == 201
-        assert (await send(caller, "k")).status == 200
-        assert await count(api, "outbox", caller.account_id) == 1
-
-
 # Reading --------------------------------------------------------------------------------------------------------
 
 
@@ -531,161 +392,6 @@ async def test_the_reference_of_a_message_is_that_of_its_first_segment(api: Api,
     await answer(api, created.json["id"], *references)
     record = await show(caller, created.json["id"])
     assert (record["provider_reference"], record["status"]) == (references[0], "SENT")
-
-
-# Receipts -------------------------------------------------------------------------------------------------------
-
-
-async def sent(api: Api, caller: Caller, **changes: object) -> tuple[str, str]:
-    """A message that its carrier has, and its reference."""
-    message_id, reference = (await send(caller, **changes)).json["id"], str(uuid4())
-    await answer(api, message_id, reference)
-    return message_id, reference
-
-
-@pytest.mark.parametrize(
-    ("said", "status"),
-    [
-        ("DELIVERED", "DELIVERED"),
-        ("delivered", "DELIVERED"),
-        ("Delivered", "DELIVERED"),
-        ("FAILED", "FAILED"),
-        ("fAiLeD", "FAILED"),
-    ],
-)
-@pytest.mark.parametrize("path", [DLR, DLR.rstrip("/")])
-async def test_a_receipt_settles_its_message(api: Api, caller: Caller, path: str, said: str, status: str) -> None:
-    message_id, reference = await sent(api, caller)
-    reply = await report(api, {"provider_reference": reference, "status": said, "at": 1}, path=path)
-    assert (reply.status, reply.json) == (200, {"detail": "ok"})
-    assert (await show(caller, message_id))["status"] == status
-
-
-async def test_a_final_status_never_changes(api: Api, caller: Caller) -> None:
-    for first, second in (("DELIVERED", "FAILED"), ("FAILED", "DELIVERED")):
-        message_id, reference = await sent(api, caller)
-        for said in (first, second, first, second):
-            reply = await report(api, {"provider_reference": reference, "status": said})
-            assert (reply.status, reply.json) == (200, {"detail": "ok"})
-            assert (await show(caller, message_id))["status"] == first
-
-
-async def test_one_receipt_settles_all_segments(api: Api, caller: Caller) -> None:
-    created = await send(caller, text="a" * 161)
-    references = [str(uuid4()), str(uuid4())]
-    await answer(api, created.json["id"], *references)
-    await report(api, {"provider_reference": references[1], "status": "DELIVERED"})
-    assert (await show(caller, created.json["id"]))["status"] == "DELIVERED"
-
-
-async def test_a_receipt_that_comes_too_early_is_kept_and_matched_later(api: Api, caller: Caller) -> None:
-    message_id, reference = (await send(caller)).json["id"], str(uuid4())
-    early = {"provider_reference": reference, "status": "DELIVERED"}
-    check_detail(await report(api, early), 404)
-    assert (await show(caller, message_id))["status"] == "INITIATED"
-    await answer(api, message_id, reference)
-    assert (await show(caller, message_id))["status"] == "DELIVERED"
-    assert (await report(api, early)).status == 200
-
-
-async def test_receipts_at_once_are_all_taken(api: Api, caller: Caller) -> None:
-    message_id, reference = await sent(api, caller)
-    replies = await asyncio.gather(
-        *(report(api, {"provider_reference": reference, "status": "DELIVERED"}) for _ in range(20))
-    )
-    assert Counter(reply.status for reply in replies) == {200: 20}
-    assert (await show(caller, message_id))["status"] == "DELIVERED"
-
-
-async def raw_of(api: Api, reference: str) -> list[str]:
-    async with api.database.read() as connection:
-        query = select(schema.receipt.c.raw).where(schema.receipt.c.reference == reference)
-        return list((await connection.execute(query)).scalars())
-
-
-async def test_what_is_kept_of_a_body_is_bounded(api: Api) -> None:
-    reference = str(uuid4())
-    body = dumps({"provider_reference": reference, "status": "FAILED", "note": "\0" + "x" * 60_000})
-    check_detail(await report(api, body=body), 404)
-    assert await raw_of(api, reference) == [body.decode()[:RAW_LENGTH]]
-
-
-SIGNATURES = [
-    pytest.param("{}", 200, id="the digest"),
-    pytest.param("sha256={}", 200, id="with a prefix"),
-    pytest.param("{upper}", 200, id="in upper case"),
-    pytest.param("SHA256={upper}", 200, id="prefix and digest in upper case"),
-    pytest.param(None, 403, id="absent"),
-    pytest.param("", 403, id="empty"),
-    pytest.param("sha256=", 403, id="the prefix alone"),
-    pytest.param("sha256=sha256={}", 403, id="two prefixes"),
-    pytest.param("sha1={}", 403, id="another algorithm"),
-    pytest.param("{}0", 403, id="a digit more"),
-    pytest.param("{short}", 403, id="a digit less"),
-    pytest.param("{other}", 403, id="of another body"),
-    pytest.param("{foreign}", 403, id="under another secret"),
-    pytest.param("\xe9{short}", 403, id="not ASCII"),
-]
-
-
-@pytest.mark.parametrize(("form", "status"), SIGNATURES)
-async def test_signatures(api: Api, caller: Caller, form: str | None, status: int) -> None:
-    message_id, reference = await sent(api, caller)
-    body = dumps({"provider_reference": reference, "status": "DELIVERED"})
-    digest = sign(body)
-    headers = {}
-    if form is not None:
-        filled = form.format(
-            digest, upper=digest.upper(), short=digest[:-1], other=sign(body + b" "), foreign=sign(body, "x")
-        )
-        headers["X-Provider-Signature"] = filled
-    # An account's credentials open nothing here.
-    for who in (api.anonymous, caller):
-        reply = await who.call("POST", DLR, body=body, headers=headers)
-        assert reply.status == status, reply.body
-        assert reply.json.keys() == {"detail"}
-    assert (await show(caller, message_id))["status"] == ("DELIVERED" if status == 200 else "SENT")
-    assert bool(await raw_of(api, reference)) is (status == 200)
-
-
-async def test_the_signature_is_checked_before_the_body_is_parsed(api: Api) -> None:
-    check_detail(await api.anonymous.call("POST", DLR, body=b"{"), 403)
-    check_detail(await report(api, body=b"{"), 400)
-
-
-@pytest.mark.parametrize("secret", [None, ""])
-async def test_without_a_secret_every_receipt_is_refused(sqlite_url: str, secret: str | None) -> None:
-    async with open_api(sqlite_url, dlr_secret=secret) as api:
-        body = dumps({"provider_reference": "r", "status": "DELIVERED"})
-        for signature in ("", sign(body, ""), sign(body, "None")):
-            headers = {"X-Provider-Signature": signature}
-            check_detail(await api.anonymous.call("POST", DLR, body=body, headers=headers), 403)
-
-
-RECEIPT_CASES = [
-    pytest.param({}, ("provider_reference", "status"), id="both missing"),
-    pytest.param({"provider_reference": "r"}, ("status",), id="status absent"),
-    pytest.param({"status": "DELIVERED"}, ("provider_reference",), id="reference absent"),
-    pytest.param({"provider_reference": None, "status": "x"}, ("provider_reference",), id="missing before invalid"),
-    pytest.param({"provider_reference": "", "status": "x"}, ("provider_reference", "status"), id="both invalid"),
-    pytest.param({"provider_reference": "r" * 256, "status": "FAILED"}, ("provider_reference",), id="256 characters"),
-    pytest.param({"provider_reference": 5, "status": "FAILED"}, ("provider_reference",), id="a number"),
-    pytest.param({"provider_reference": "r\0", "status": "FAILED"}, ("provider_reference",), id="U+0000"),
-    pytest.param({"provider_reference": "\udfff", "status": "FAILED"}, ("provider_reference",), id="a lone surrogate"),
-    pytest.param({"provider_reference": "r", "status": "SENT"}, ("status",), id="another status"),
-    pytest.param({"provider_reference": "r", "status": " FAILED"}, ("status",), id="a blank before the status"),
-    pytest.param({"provider_reference": "r", "status": "faıled"}, ("status",), id="a letter that looks the same"),
-    pytest.param({"provider_reference": "r", "status": True}, ("status",), id="a boolean"),
-]
-
-
-@pytest.mark.parametrize(("fields", "names"), RECEIPT_CASES)
-async def test_faulty_receipts_are_refused(api: Api, fields: dict[str, object], names: tuple[str, ...]) -> None:
-    check_fields(await report(api, fields), *names)
-
-
-async def test_the_longest_reference_is_looked_up(api: Api) -> None:
-    check_detail(await report(api, {"provider_reference": EMOJI * 255, "status": "FAILED"}), 404)
 
 
 # What all paths share -------------------------------------------------------------------------------------------
