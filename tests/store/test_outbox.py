@@ -286,6 +286,20 @@ async def test_a_message_that_is_put_back_waits_and_counts_its_deferrals(queue: 
     assert [past.kind for past in claimed.past] == ["deferred"]
 
 
+async def test_of_two_conclusions_of_a_message_the_latter_has_the_last_word(queue: Queue) -> None:
+    first, second = await queue.put(), await queue.put()
+    await queue.claim()
+
+    def soon(message_id: UUID) -> Conclusion:
+        return Conclusion(message_id=message_id, again_after=timedelta(seconds=1))
+
+    unknown = Conclusion(message_id=second, status=Status.SENDING, again_after=timedelta(days=1))
+    await queue.outbox.conclude([soon(first), unknown, soon(second)])
+    assert await queue.status(second) == (Status.SENDING, None)
+    await queue.age(timedelta(minutes=1), "due_at")
+    assert sorted(await queue.claim()) == sorted([first, second])
+
+
 async def test_a_round_that_is_recorded_twice_changes_nothing_more(queue: Queue) -> None:
     sent, failed = await queue.put(), await queue.put()
     attempts = {message_id: mint_id() for message_id in (sent, failed)}

@@ -6,7 +6,7 @@ SQLite the one writer needs no locks. Instants are the database's own there, the
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from types import MappingProxyType
@@ -203,7 +203,14 @@ class OutboxStore:
         return begun
 
     async def conclude(self, conclusions: Sequence[Conclusion]) -> None:
-        """Record a round: outcomes, statuses and places in the queue. Harmless when repeated."""
+        """Record a round: outcomes, statuses and places in the queue. Harmless when repeated.
+
+        Of two conclusions of one message the latter has the last word.
+        """
+        for batch in _one_a_message(conclusions):
+            await self._conclude(batch)
+
+    async def _conclude(self, conclusions: Sequence[Conclusion]) -> None:
         groups: dict[tuple[object, ...], list[Conclusion]] = {}
         for conclusion in conclusions:
             kind = (
@@ -286,6 +293,17 @@ class OutboxStore:
                 .values(leased_until=self._database.claims_at(self._clock()))
             )
             return result.rowcount
+
+
+def _one_a_message(conclusions: Sequence[Conclusion]) -> Iterator[list[Conclusion]]:
+    """In their order, in batches that name no message twice: within one, they are grouped by what they mean."""
+    batch: dict[UUID, Conclusion] = {}
+    for conclusion in conclusions:
+        if conclusion.message_id in batch:
+            yield list(batch.values())
+            batch.clear()
+        batch[conclusion.message_id] = conclusion
+    yield list(batch.values())
 
 
 def _claimed(row: Mapping[str, Any], past: Sequence[PastAttempt]) -> Claimed:
