@@ -58,6 +58,18 @@ async def test_a_key_without_its_form_is_refused_before_the_body_is_read(caller:
         assert "Idempotency-Key" in reply.json["detail"]
 
 
+@pytest.mark.parametrize("other", ["send_msg:k", "send_msg:l", "", "l"])
+async def test_two_keys_are_none(caller: Caller, other: str) -> None:
+    for keys in (
+        {"Idempotency-Key": "send_msg:k", "idempotency-key": other},
+        {"idempotency-key": other, "Idempotency-Key": "send_msg:k"},
+    ):
+        reply = await caller.call("POST", PATH, json=message(), headers=keys)
+        check_detail(reply, 400)
+        assert "Idempotency-Key" in reply.json["detail"]
+    assert (await send(caller, "k")).status == 201
+
+
 @pytest.mark.parametrize("key", ["k", "k" * 255, "a b", "send_msg:k", "'; --", "~!/%00"])
 async def test_a_key_is_the_clients_own_name_for_its_message(caller: Caller, key: str) -> None:
     reply = await send(caller, key)

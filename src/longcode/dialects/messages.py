@@ -120,7 +120,7 @@ class FaultyFields(LongcodeError):
 
 
 class BadKey(LongcodeError):
-    """The Idempotency-Key header is absent or malformed."""
+    """The Idempotency-Key header is absent, malformed, or there more than once."""
 
     code = "bad_key"
 
@@ -244,6 +244,9 @@ def _client_message_id(call: Call) -> str:
     header = call.header("idempotency-key")
     if header is None:
         raise BadKey("the Idempotency-Key header is missing")
+    if [name for name, _ in call.header_lines].count(b"idempotency-key") > 1:
+        # By the wrong one of them the message would go out twice, or not at all.
+        raise BadKey("the Idempotency-Key header is there more than once")
     # Blanks around a header's value are no part of it (RFC 9110 §5.5), and not every server takes them off.
     match = _KEY.fullmatch(header.strip(" \t"))
     if match is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, MutableMapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import parse_qsl
@@ -30,6 +30,7 @@ class Call:
     path: as the server decoded it, for logs and links.
     params: the path's parameters by name, percent-decoded; a plus sign stays one. Bytes that are not UTF-8
     become lone surrogates, which `fields.is_clean` refuses.
+    header_lines: the headers as they were sent, for who must know of several of one name.
     peer: the client's IP address, None where the transport has none.
     body_limit_bytes: what `read` takes at most.
     """
@@ -39,6 +40,7 @@ class Call:
         "_receive",
         "body_limit_bytes",
         "drained",
+        "header_lines",
         "headers",
         "method",
         "params",
@@ -60,12 +62,14 @@ class Call:
         scheme: str,
         receive: Receive,
         body_limit_bytes: int = 65536,
+        header_lines: Sequence[tuple[bytes, bytes]] = (),
     ) -> None:
         self.method = method
         self.path = path
         self.params = params
         self.query_string = query_string
         self.headers = headers
+        self.header_lines = header_lines
         self.peer = peer
         self.scheme = scheme
         self.body_limit_bytes = body_limit_bytes

@@ -107,6 +107,7 @@ class Door:
             scheme=scope["scheme"],
             receive=receive,
             body_limit_bytes=endpoint.body_limit_bytes,
+            header_lines=scope["headers"],
         )
         answer = await self._answer(found.target, call, whole=scope.get("http_version") == "1.0")
         if answer is None:
