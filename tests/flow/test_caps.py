@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from longcode.domain.account import Account
-from longcode.errors import CapReached, DestinationRefused, LimitReached, StorageDown
+from longcode.errors import CapReached, DestinationRefused, IntakeFull, LimitReached, StorageDown
 from longcode.flow.accept import Send, SenderRule
 from longcode.flow.caps import DayBook, cap_reached, charge_of, day_of
 from longcode.store.limits import AccountLimits, Charge, Usage
@@ -53,6 +53,19 @@ async def test_segments_count_until_the_cap_and_what_is_refused_counts_nothing(w
     await world.accept.send(send(account))
     assert await used(world, account) == Usage(5, Decimal("0.035"))
     assert await world.count("message") == 3
+
+
+async def test_a_cap_and_a_full_intake_are_foreseen_and_nothing_counts_for_that(database_url: str) -> None:
+    async with open_world(database_url) as world, open_world(database_url, intake_limit=0) as full:
+        account = await account_with(world, segments_per_day=1)
+        for _ in range(2):
+            assert await world.accept.foresee(send(account)) is None
+        assert await used(world, account) == Usage()
+        with pytest.raises(CapReached):
+            await world.accept.foresee(send(account, text=TWO_SEGMENTS))
+        with pytest.raises(IntakeFull):
+            await full.accept.foresee(send(account))
+        assert world.intake.counts.refused == 1
 
 
 async def test_spend_is_exact(world: World) -> None:
