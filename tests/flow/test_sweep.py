@@ -10,6 +10,7 @@ import pytest
 from longcode.domain.clock import mint_id
 from longcode.domain.message import Status
 from longcode.errors import StorageDown
+from longcode.flow.accept import VALIDITY
 from longcode.flow.arrival import Arrivals
 from longcode.flow.receipt import Receipts
 from longcode.flow.sweep import Sweep
@@ -18,7 +19,7 @@ from longcode.store.keyed_calls import KeyedCallStore
 from longcode.store.receipts import ReceiptStore
 from longcode.store.strays import StrayStore
 from longcode.store.webhooks import WebhookStore
-from tests.flow.world import HandClock, World, open_world, send
+from tests.flow.world import World, open_world, send
 
 
 @pytest.fixture
@@ -62,17 +63,14 @@ async def test_a_message_without_a_route_is_queued_when_there_is_one(world: Worl
     assert {row.message_id: row.carrier_id for row in await world.rows("outbox")} == {here: carrier_id, there: None}
 
 
-async def test_a_message_that_finds_no_route_in_its_time_fails(database_url: str) -> None:
-    clock = HandClock()
-    async with open_world(database_url, clock=clock) as world:
-        account = await world.account()
-        await world.accounts.add_sender_id(account.id, "MyCorp")
-        message_id = (await world.accept.send(send(account))).message.id
-        (queued,) = await world.rows("outbox")
-        clock.now = queued.expires_at
-        await sweep(world).run()
-        assert await world.status(message_id) == (Status.FAILED, "no_route")
-        assert await world.count("outbox") == 0
+async def test_a_message_that_finds_no_route_in_its_time_fails(world: World) -> None:
+    account = await world.account()
+    await world.accounts.add_sender_id(account.id, "MyCorp")
+    message_id = (await world.accept.send(send(account))).message.id
+    await world.age_queue(VALIDITY)
+    await sweep(world).run()
+    assert await world.status(message_id) == (Status.FAILED, "no_route")
+    assert await world.count("outbox") == 0
 
 
 async def test_an_idle_sweep_changes_nothing_and_may_repeat(world: World) -> None:

@@ -56,6 +56,7 @@ BY_KEY: Final = {
     "OutboxStore": "claim_fresh record",
     "PoolStore": "remove add drop owns",
     "ReceiptStore": "settle",
+    "ReroutingStore": "now",
     "SimulatorLedger": "take forget",
     "StrayStore": "now note prove forget",
     "WebhookStore": "add get remove disable enable rotate",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from longcode.domain.clock import Clock
 from longcode.domain.message import Status
@@ -48,7 +48,9 @@ class Rerouting:
         simulated = None if carrier_id is None else catalog.is_simulator(carrier_id)
         async for page in self._pages(carrier_id):
             left = await self._move(catalog, carrier_id, page, simulated=simulated, only_available=False)
-            await self._outbox.conclude([ended for one in left if (ended := self._end(one)) is not None])
+            if left:
+                now = await self._store.now()
+                await self._outbox.conclude([ended for one in left if (ended := _end(one, now)) is not None])
 
     async def _avoid(self, catalog: Catalog, carrier_id: int) -> None:
         """Messages that are due behind an open circuit go another way, where there is one."""
@@ -101,13 +103,14 @@ class Rerouting:
             self._kick(dispatch_job(chosen))
         return left
 
-    def _end(self, waiting: Waiting) -> Conclusion | None:
-        """How a message ends for which nothing can be done any more; None while its time is not over."""
-        unproven = is_unproven(waiting.past)
-        if waiting.expires_at + (GRACE if unproven else timedelta()) > self._clock():
-            return None
-        error = "outcome_unknown" if unproven else "no_route"
-        return Conclusion(message_id=waiting.message_id, status=Status.FAILED, error=error)
+
+def _end(waiting: Waiting, now: datetime) -> Conclusion | None:
+    """How a message ends for which nothing can be done any more; None while its time is not over."""
+    unproven = is_unproven(waiting.past)
+    if waiting.expires_at + (GRACE if unproven else timedelta()) > now:
+        return None
+    error = "outcome_unknown" if unproven else "no_route"
+    return Conclusion(message_id=waiting.message_id, status=Status.FAILED, error=error)
 
 
 def _has_alternative(catalog: Catalog, carrier_id: int, clock: Clock) -> bool:

@@ -47,6 +47,10 @@ class ReroutingStore:
         self._database = database
         self._clock = clock
 
+    async def now(self) -> datetime:
+        """The instant by the clock that the queue goes by."""
+        return await self._database.now(self._clock())
+
     async def waiting(self, carrier_id: int | None, limit: int, after: Place | None = None) -> list[Waiting]:
         """What waits for a carrier, or (None) for a route; the page behind a place in its queue."""
         outbox, message = schema.outbox.c, schema.message.c
