@@ -115,10 +115,8 @@ class FlakyOutbox(OutboxStore):
         self._perhaps_cut()
         return claimed
 
-    async def begin(
-        self, attempts: Sequence[NewAttempt], leases: Mapping[UUID, datetime], left: timedelta
-    ) -> set[UUID]:
-        begun = await super().begin(attempts, leases, left)
+    async def begin(self, attempts: Sequence[NewAttempt], leased_until: datetime, left: timedelta) -> set[UUID]:
+        begun = await super().begin(attempts, leased_until, left)
         self._perhaps_cut()
         if self.hang is not None:
             self.hang.set()

@@ -212,8 +212,8 @@ async def cut(desk: Desk, text: str = "Hello") -> tuple[UUID, UUID]:
     (claimed,) = await desk.outbox.claim(desk.carrier_id, 10, LEASE)
     assert claimed.past == ()
     attempt_id = mint_id()
-    leases = {message_id: claimed.leased_until}
-    assert await desk.outbox.begin([NewAttempt(attempt_id, message_id, 0, 1, desk.carrier_id)], leases, LEAST_LEFT)
+    attempt = NewAttempt(attempt_id, message_id, 0, 1, desk.carrier_id)
+    assert await desk.outbox.begin([attempt], claimed.leased_until, LEAST_LEFT)
     return message_id, attempt_id
 
 

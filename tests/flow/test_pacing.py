@@ -240,7 +240,7 @@ async def test_what_may_have_been_sent_is_not_forgotten_by_waiting(office: Offic
     (message_id,) = await office.queue(account, 1)
     (claimed,) = await office.outbox.claim(office.desk.carrier_id, 10, timedelta(seconds=1))
     attempt = NewAttempt(mint_id(), message_id, 0, 1, office.desk.carrier_id)
-    assert await office.outbox.begin([attempt], {message_id: claimed.leased_until}, timedelta())
+    assert await office.outbox.begin([attempt], claimed.leased_until, timedelta())
     office.clock.now += timedelta(seconds=2)
     for driver in office.drivers:
         driver.deduplicates = True

@@ -238,10 +238,18 @@ async def test_an_attempt_is_begun_under_the_lease_that_was_claimed(queue: Queue
     (claimed,) = await queue.outbox.claim(CARRIER, 10, LEASE)
     await case.happen(queue)
     attempts = [NewAttempt(mint_id(), message_id, index, 2, CARRIER) for index in range(2)]
-    begun = await queue.outbox.begin(attempts, {message_id: claimed.leased_until}, LEAST_LEFT)
+    begun = await queue.outbox.begin(attempts, claimed.leased_until, LEAST_LEFT)
     assert begun == ({message_id} if case.begins else set())
     async with queue.database.read() as connection:
         assert len((await connection.execute(select(schema.attempt))).all()) == (2 if case.begins else 0)
+
+
+async def test_of_a_window_what_is_still_ours_is_begun(queue: Queue) -> None:
+    first, second = await queue.put(), await queue.put()
+    claimed, _ = await queue.outbox.claim(CARRIER, 10, LEASE)
+    await queue.outbox.conclude([Conclusion(message_id=first, again_after=timedelta(), paced=True)])
+    attempts = [NewAttempt(mint_id(), message_id, 0, 1, CARRIER) for message_id in (first, second)]
+    assert await queue.outbox.begin(attempts, claimed.leased_until, LEAST_LEFT) == {second}
 
 
 async def test_claims_at_once_are_disjoint(queue: Queue) -> None:
@@ -332,7 +340,7 @@ async def test_a_conclusion_never_moves_a_message_back(queue: Queue) -> None:
 
 async def test_nothing_concluded_and_nothing_begun_is_nothing_done(queue: Queue) -> None:
     await queue.outbox.conclude([])
-    assert await queue.outbox.begin([], {}, timedelta()) == set()
+    assert await queue.outbox.begin([], utc_now(), timedelta()) == set()
 
 
 MOVES = st.lists(st.tuples(st.sampled_from(Status), st.sampled_from([None, "code"])), max_size=12)

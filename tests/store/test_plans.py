@@ -110,8 +110,8 @@ async def live_through(database: Database) -> None:
     await MessageStore(database).get(1, message.id)
     attempt_id = mint_id()
     (claimed,) = await outbox.claim(CARRIER, 10, timedelta(0))
-    leases = {message.id: claimed.leased_until}
-    assert await outbox.begin([NewAttempt(attempt_id, message.id, 0, 1, CARRIER)], leases, -timedelta(hours=1))
+    attempts = [NewAttempt(attempt_id, message.id, 0, 1, CARRIER)]
+    assert await outbox.begin(attempts, claimed.leased_until, -timedelta(hours=1))
     await outbox.claim(CARRIER, 10, timedelta(0))
     outcome = NewOutcome(
         attempt_id=attempt_id,

@@ -260,10 +260,9 @@ class Lane:
             return await self._keep_back([flight for flight in flights if flight.claimed.message.id in begun], stopped)
 
     async def _begin(self, flights: Sequence[Flight], attempts: Sequence[NewAttempt]) -> set[UUID]:
-        """Commit attempts; the ids of the messages that are still this lane's."""
-        leases = {flight.claimed.message.id: flight.claimed.leased_until for flight in flights}
-        begun = await self._means.outbox.begin(attempts, leases, LEAST_LEFT)
-        if lost := len(leases) - len(begun):
+        """Commit attempts of one claim; the ids of the messages that are still this lane's."""
+        begun = await self._means.outbox.begin(attempts, flights[0].claimed.leased_until, LEAST_LEFT)
+        if lost := len(flights) - len(begun):
             self._log.warning("dispatch stood still; others send what it had claimed", messages=lost)
         return begun
 

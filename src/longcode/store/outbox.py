@@ -167,31 +167,29 @@ class OutboxStore:
             rows = await driver.fetch(outbox_hot.CLAIM_FRESH, attempts[0].carrier_id, *columns, lease)
         return [_claimed(row, ()) for row in rows]
 
-    async def begin(
-        self, attempts: Sequence[NewAttempt], leases: Mapping[UUID, datetime], left: timedelta
-    ) -> set[UUID]:
+    async def begin(self, attempts: Sequence[NewAttempt], leased_until: datetime, left: timedelta) -> set[UUID]:
         """Commit the attempts of a window, before any of it is written to the carrier; the ids of their messages.
 
-        leases: of each message, as claimed. Nothing is begun of one whose lease is another by now, or ends before
-        `left` is over.
+        leased_until: of all that were claimed together. Nothing is begun of a message whose lease is another by now,
+        and nothing at all of one that ends before `left` is over.
         """
-        if not attempts:
-            return set()
+        wanted = {attempt.message_id for attempt in attempts}
+        if not wanted:
+            return wanted
         if self._database.capabilities.arrays:
             columns = [list(column) for column in zip(*map(_attempt_values, attempts), strict=True)]
-            until = [leases[attempt.message_id] for attempt in attempts]
             async with self._database.driver() as driver:
-                rows = await driver.fetch(outbox_hot.BEGIN, *columns, until, left)
-            return {row[0] for row in rows}
+                done = await driver.execute(outbox_hot.BEGIN, *columns, leased_until, left)
+                if done == f"INSERT 0 {len(attempts)}":
+                    return wanted
+                return {row[0] for row in await driver.fetch(outbox_hot.BEGUN, columns[0])}
         now = self._clock()
+        if leased_until < now + left:
+            return set()
         table = schema.outbox.c
         async with self._database.write() as connection:
-            held = await connection.execute(
-                select(table.message_id, table.leased_until).where(
-                    table.message_id.in_(leases), table.leased_until >= now + left
-                )
-            )
-            begun = {row.message_id for row in held if row.leased_until == leases[row.message_id]}
+            held = select(table.message_id).where(table.message_id.in_(wanted), table.leased_until == leased_until)
+            begun = set(await connection.scalars(held))
             names = ("id", "message_id", "segment_index", "segment_total", "carrier_id")
             rows = [
                 {**dict(zip(names, _attempt_values(attempt), strict=True)), "started_at": now}

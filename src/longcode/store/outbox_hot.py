@@ -80,14 +80,13 @@ SELECT statement_timestamp() + $4::interval AS leased_until, f.priority, 0 AS de
 BEGIN = """
 INSERT INTO attempt (id, message_id, segment_index, segment_total, carrier_id, started_at)
 SELECT a.id, a.message_id, segment_index, segment_total, carrier_id, clock_timestamp()
-  FROM unnest($1::uuid[], $2::uuid[], $3::smallint[], $4::smallint[], $5::bigint[], $6::timestamptz[])
-    AS a(id, message_id, segment_index, segment_total, carrier_id, leased_until)
+  FROM unnest($1::uuid[], $2::uuid[], $3::smallint[], $4::smallint[], $5::bigint[])
+    AS a(id, message_id, segment_index, segment_total, carrier_id)
  CROSS JOIN LATERAL (
-       SELECT 1 FROM outbox
-        WHERE message_id = a.message_id AND leased_until = a.leased_until
-          AND leased_until >= statement_timestamp() + $7::interval OFFSET 0) AS o
-RETURNING message_id
+       SELECT 1 FROM outbox WHERE message_id = a.message_id AND leased_until = $6::timestamptz OFFSET 0) AS o
+ WHERE $6::timestamptz >= statement_timestamp() + $7::interval
 """
+BEGUN = "SELECT message_id FROM attempt WHERE id = ANY($1::uuid[])"
 
 # Statuses move in groups that share one target, so that no UPDATE needs a join. True where somebody listens.
 CONCLUDE = f"""
