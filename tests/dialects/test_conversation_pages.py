@@ -2,38 +2,26 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 import pytest
 
-from longcode.domain.clock import mint_id
-from longcode.domain.message import Direction, Medium, Message, Status
+from longcode.domain.message import Status
 from longcode.store.intake import IntakeStore
 from longcode.store.new_messages import NewMessage
 from tests.app import Api, Caller
 from tests.dialects.test_conversations import ALICE, BOB, RECEIVE, SEND, as_lines, lines, read, tell
+from tests.messages import text_message
 
 
 async def fill(api: Api, caller: Caller, count: int) -> None:
     """A conversation of ALICE with `count` lines, all to BOB, one a second from 0 on."""
-    now = datetime.now(UTC)
     messages = [
-        Message(
-            id=mint_id(),
+        text_message(
             account_id=caller.account_id,
-            direction=Direction.OUTBOUND,
-            medium=Medium.SMS,
             sender=ALICE,
             recipient=BOB,
             text=f"«{at}»",
             sent_at_seconds=at,
             status=Status.RECORDED,
-            client_reference=None,
-            provider_reference=None,
-            encoding="gsm7",
-            segment_count=1,
-            error=None,
-            created_at=now,
         )
         for at in range(count)
     ]

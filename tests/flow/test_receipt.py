@@ -16,7 +16,7 @@ from sqlalchemy import func, select, update
 
 from longcode.carriers.port import CarrierReceipt, ReceiptStatus
 from longcode.domain.clock import mint_id, utc_now
-from longcode.domain.message import Direction, Medium, Message, Status, is_final
+from longcode.domain.message import Status, is_final
 from longcode.flow.receipt import RECENT, Receipts, judge
 from longcode.store import schema
 from longcode.store.database import Database
@@ -26,6 +26,7 @@ from longcode.store.outbox import Conclusion, NewAttempt, NewOutcome, OutboxStor
 from longcode.store.receipts import ReceiptStore, Report, Reported
 from longcode.store.strays import StrayStore
 from tests.attempts import put_on_record
+from tests.messages import text_message
 
 DELIVERED, UNDELIVERED, ENROUTE = ReceiptStatus.DELIVERED, ReceiptStatus.UNDELIVERED, ReceiptStatus.ENROUTE
 CARRIER, OTHER_CARRIER = 1, 2
@@ -162,23 +163,7 @@ class World:
 
     async def queue(self, segment_count: int = 1) -> UUID:
         """A message that waits for its carrier."""
-        message = Message(
-            id=mint_id(),
-            account_id=1,
-            direction=Direction.OUTBOUND,
-            medium=Medium.SMS,
-            sender="MyCorp",
-            recipient="+12025550101",
-            text="Hello",
-            sent_at_seconds=0,
-            status=Status.QUEUED,
-            client_reference=None,
-            provider_reference=None,
-            encoding="gsm7",
-            segment_count=segment_count,
-            error=None,
-            created_at=self.clock(),
-        )
+        message = text_message(segment_count=segment_count, created_at=self.clock())
         new = NewMessage(
             message=message,
             call_id=message.id,

@@ -10,12 +10,13 @@ from uuid import UUID
 import pytest
 from sqlalchemy import insert
 
-from longcode.domain.message import Direction, Medium, Message, Status
+from longcode.domain.message import Medium, Status
 from longcode.store import schema
 from longcode.store.conversations import ConversationStore, Line, Position, Side
 from longcode.store.database import Database
 from longcode.store.intake import IntakeStore
 from longcode.store.new_messages import NewMessage
+from tests.messages import text_message
 
 NOW = datetime(2026, 11, 22, 10, tzinfo=UTC)
 ALICE, BOB, CAROL = "+12025550101", "+12025550102", "+12025550103"
@@ -83,21 +84,15 @@ async def keep(database: Database, messages: Iterable[Told]) -> None:
 
 
 def as_new(told: Told) -> NewMessage:
-    message = Message(
+    message = text_message(
         id=UUID(int=told.arrival),
         account_id=told.account_id,
-        direction=Direction.OUTBOUND,
         medium=told.medium,
         sender=told.sender,
         recipient=told.recipient,
         text=f"text {told.arrival}",
         sent_at_seconds=told.at,
         status=Status.RECORDED,
-        client_reference=None,
-        provider_reference=None,
-        encoding="gsm7",
-        segment_count=1,
-        error=None,
         created_at=NOW,
     )
     return NewMessage(message=message, call_id=message.id)

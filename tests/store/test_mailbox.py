@@ -9,14 +9,15 @@ from typing import Any
 import pytest
 from sqlalchemy import insert, select
 
-from longcode.domain.clock import mint_id, utc_now
-from longcode.domain.message import Direction, Medium, Message, Status
+from longcode.domain.clock import utc_now
+from longcode.domain.message import Medium, Status
 from longcode.errors import Duplicate
 from longcode.store import schema
 from longcode.store.database import Database
 from longcode.store.intake import IntakeStore
 from longcode.store.mailbox import PAGE_MESSAGES, Box, Boxed, MailboxStore, Range, following
 from longcode.store.new_messages import NewMessage
+from tests.messages import text_message
 
 START = datetime(2026, 11, 22, 10, tzinfo=UTC)
 OURS, THEIRS = 1, 2
@@ -70,21 +71,13 @@ async def fill(database: Database, count: int) -> None:
 
 
 def _new(box: Box, tick: int, medium: Medium) -> NewMessage:
-    message = Message(
-        id=mint_id(),
+    message = text_message(
         account_id=box.account_id,
-        direction=Direction.OUTBOUND,
         medium=medium,
         sender=box.sender,
         recipient=box.recipient,
         text=str(tick),
-        sent_at_seconds=0,
         status=Status.DELIVERED,
-        client_reference=None,
-        provider_reference=None,
-        encoding="gsm7",
-        segment_count=1,
-        error=None,
         created_at=at(tick),
     )
     return NewMessage(message=message, call_id=message.id, boxed_at=at(tick))

@@ -16,13 +16,14 @@ from hypothesis import strategies as st
 from sqlalchemy import select, update
 
 from longcode.domain.clock import mint_id, utc_now
-from longcode.domain.message import TRANSITIONS, Direction, Medium, Message, Status, is_final, sources_of
+from longcode.domain.message import TRANSITIONS, Status, is_final, sources_of
 from longcode.store import schema
 from longcode.store.database import Database
 from longcode.store.intake import IntakeStore
 from longcode.store.new_messages import NewMessage
 from longcode.store.outbox import Conclusion, NewAttempt, NewOutcome, OutboxStore, move
 from tests.attempts import put_on_record
+from tests.messages import text_message
 
 CARRIER, OTHER_CARRIER = 7, 8
 LEASE = timedelta(minutes=1)
@@ -44,23 +45,7 @@ class Queue:
         status: Status = Status.QUEUED,
     ) -> UUID:
         now = utc_now()
-        message = Message(
-            id=mint_id(),
-            account_id=account_id,
-            direction=Direction.OUTBOUND,
-            medium=Medium.SMS,
-            sender="MyCorp",
-            recipient="+12025550101",
-            text="Hello",
-            sent_at_seconds=0,
-            status=status,
-            client_reference=None,
-            provider_reference=None,
-            encoding="gsm7",
-            segment_count=1,
-            error=None,
-            created_at=now,
-        )
+        message = text_message(account_id=account_id, status=status, created_at=now)
         new = NewMessage(
             message=message,
             call_id=message.id,

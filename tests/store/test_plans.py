@@ -15,7 +15,7 @@ import pytest
 
 from longcode.carriers.port import CarrierReceipt, ReceiptStatus
 from longcode.domain.clock import mint_id, utc_now
-from longcode.domain.message import Direction, Medium, Message, Status
+from longcode.domain.message import Direction, Message, Status
 from longcode.domain.words import Meaning
 from longcode.flow.receipt import Receipts
 from longcode.store import events, outbox_hot, receipts_hot, webhook_hot
@@ -36,6 +36,7 @@ from longcode.store.stops import StopStore
 from longcode.store.strays import StrayStore
 from longcode.store.timeline import TimelineStore
 from longcode.store.words import WordStore
+from tests.messages import text_message
 
 BIG = (
     "account_usage",
@@ -84,23 +85,7 @@ async def live_through(database: Database) -> None:
     account = await AccountStore(database, utc_now).create("acme", "")
     async with database.write() as connection:
         await events.listen(connection, account.id)
-    message = Message(
-        id=mint_id(),
-        account_id=1,
-        direction=Direction.OUTBOUND,
-        medium=Medium.SMS,
-        sender="MyCorp",
-        recipient="+12025550101",
-        text="Hello",
-        sent_at_seconds=0,
-        status=Status.QUEUED,
-        client_reference=None,
-        provider_reference=None,
-        encoding="gsm7",
-        segment_count=1,
-        error=None,
-        created_at=now,
-    )
+    message = text_message(created_at=now)
     new = NewMessage(message=message, call_id=message.id, queued=True, carrier_id=CARRIER, due_at=now, stop=True)
     pair = {(1, "a")}
     await intake.preflight(Lookups(keys=pair, numbers={"1"}, sender_ids=pair, logins=pair, parties={(1, "a", "b")}))

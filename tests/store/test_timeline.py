@@ -11,7 +11,7 @@ import pytest
 
 from longcode.carriers.port import CarrierReceipt, ReceiptStatus
 from longcode.domain.clock import mint_id
-from longcode.domain.message import Direction, Medium, Message, Status
+from longcode.domain.message import Status
 from longcode.store.accounts import AccountStore
 from longcode.store.database import Database
 from longcode.store.intake import IntakeStore
@@ -20,6 +20,7 @@ from longcode.store.outbox import Conclusion, NewAttempt, NewOutcome, OutboxStor
 from longcode.store.receipts import ReceiptStore
 from longcode.store.timeline import Queued, TimelineStore
 from tests.attempts import put_on_record
+from tests.messages import text_message
 
 NOW = datetime(2024, 11, 22, 10, tzinfo=UTC)  # past, also for the database's own clock
 DAY = timedelta(days=1)
@@ -35,24 +36,8 @@ async def database(database_url: str) -> AsyncIterator[Database]:
 
 def new(number: int, account_id: int = 1, **changes: Any) -> NewMessage:
     """A queued message to carrier 7; its id is the number."""
-    values: dict[str, Any] = {
-        "id": UUID(int=number),
-        "account_id": account_id,
-        "direction": Direction.OUTBOUND,
-        "medium": Medium.SMS,
-        "sender": "MyCorp",
-        "recipient": "+12025550101",
-        "text": "Hello",
-        "sent_at_seconds": number,
-        "status": Status.QUEUED,
-        "client_reference": None,
-        "provider_reference": None,
-        "encoding": "gsm7",
-        "segment_count": 1,
-        "error": None,
-        "created_at": NOW,
-    }
-    message = Message(**values | changes)
+    values = {"id": UUID(int=number), "account_id": account_id, "sent_at_seconds": number, "created_at": NOW}
+    message = text_message(**values | changes)
     return NewMessage(
         message=message,
         call_id=message.id,

@@ -44,9 +44,7 @@ class Outbound:
             validity=timedelta(seconds=draft.validity_seconds),
             keywords=True,
         )
-        if draft.webhook_url is not None:
-            return await self._webhooks.send(send, draft.webhook_url)
-        return await self._accept.send(send)
+        return await self._webhooks.send(send, draft.webhook_url)
 
     async def refuse_other_body(self, account: Account, keys: Sequence[str], body: bytes) -> None:
         """Raise KeyReused where one of the keys came with another body."""

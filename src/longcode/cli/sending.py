@@ -113,9 +113,7 @@ async def enter(product: Product, account: Account, wanted: Wanted) -> Entered:
         priority=wanted.priority,
         due_at=wanted.due_at,
     )
-    if wanted.webhook_url is not None:
-        return await product.message_webhooks.send(send, wanted.webhook_url)
-    return await product.accept.send(send)
+    return await product.message_webhooks.send(send, wanted.webhook_url)
 
 
 async def only_sender(product: Product, account: Account) -> str:

@@ -27,7 +27,7 @@ TRUSTED_SECONDS: Final = 1.0
 
 
 class MessageWebhooks:
-    """Sends messages that name URLs. Finds their endpoints, and remembers them until one is added, changed or removed.
+    """Sends messages that may name URLs. Remembers their endpoints until one is added, changed or removed.
 
     seal: closes a new endpoint's secret. now: seconds that only go on.
     """
@@ -51,8 +51,13 @@ class MessageWebhooks:
         self._known: dict[tuple[int, str], int] = {}
         self._making = asyncio.Lock()
 
-    async def send(self, send: Send, url: str) -> Entered:
-        """As Accept.send, for a message whose steps are told at a URL too. Raises what `endpoint_of` raises besides."""
+    async def send(self, send: Send, url: str | None) -> Entered:
+        """As Accept.send, for a message whose steps are told at a URL too, if it names one.
+
+        Raises what `endpoint_of` raises besides.
+        """
+        if url is None:
+            return await self._accept.send(send)
         endpoint_id = await self._find(send.account.id, url)
         if endpoint_id is None:
             # Neither a repeat nor a message that is refused makes an endpoint.
