@@ -28,7 +28,9 @@ LEASE = timedelta(seconds=60)
 
 @pytest.fixture
 async def desk(postgres_url: str) -> AsyncIterator[Desk]:
+    """One whose queue was found empty."""
     async with open_desk(postgres_url.replace("postgresql://", "postgresql+asyncpg://", 1)) as opened:
+        await opened.drain()
         yield opened
 
 
@@ -46,6 +48,31 @@ async def test_it_is_begun_by_its_claim(desk: Desk) -> None:
     assert await desk.status(message_id) == (Status.SENT, None)
     assert await desk.kinds() == ["accepted"]
     assert await desk.world.count("outbox") == 0
+
+
+async def test_it_waits_for_nobodys_answer(desk: Desk) -> None:
+    answers = asyncio.Event()
+    desk.driver.before_answers.append(lambda _: answers.wait())
+    for _ in range(3):
+        offer(desk, await desk.send())
+        await desk.dispatch.drain(desk.carrier_id)
+    answers.set()
+    await desk.dispatch.settled()
+    assert desk.outbox.hurried == 3
+    assert await desk.kinds() == ["accepted"] * 3
+
+
+async def test_who_waits_for_room_is_not_overtaken(desk: Desk) -> None:
+    desk.driver.room = 0
+    first = await desk.send()
+    offer(desk, first)
+    assert await desk.drain() == 7.0
+    desk.driver.room = 100
+    second = await desk.send()
+    offer(desk, second)
+    await desk.drain()
+    assert desk.outbox.hurried == 0
+    assert [submission.message_id for submission in desk.driver.submitted] == [first, second]
 
 
 async def test_what_was_not_offered_follows_in_the_same_drain(desk: Desk) -> None:
@@ -189,8 +216,9 @@ async def test_what_its_carrier_cannot_take_fails_alone(desk: Desk) -> None:
 
 
 async def test_two_processes_with_one_offer_send_it_once(desk: Desk) -> None:
-    message_ids = [await desk.send() for _ in range(MOST_FRESH)]
     other = Dispatch(desk.dispatch._means, desk.drivers)
+    await other.drain(desk.carrier_id)
+    message_ids = [await desk.send() for _ in range(MOST_FRESH)]
     fresh = [Fresh(message_id, desk.account.id, "MyCorp", RECIPIENT) for message_id in message_ids]
     for dispatch in (desk.dispatch, other):
         dispatch.offer(desk.carrier_id, fresh)
@@ -202,6 +230,8 @@ async def test_two_processes_with_one_offer_send_it_once(desk: Desk) -> None:
 
 async def test_who_has_a_pace_waits_for_a_turn(desk: Desk) -> None:
     desk.driver.segments_per_second = 100.0
+    desk.dispatch = Dispatch(desk.dispatch._means, desk.drivers)
+    await desk.drain()
     offer(desk, await desk.send())
     await desk.drain()
     assert desk.outbox.hurried == 0

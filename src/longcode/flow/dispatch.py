@@ -140,12 +140,15 @@ class Lane:
         self._recorder: asyncio.Task[None] | None = None
         self._stopping = False
         self._stops_down = False
+        # The last drain left nothing that is due: who is new overtakes nobody.
+        self._emptied = False
         self._log = log.get("dispatch")
 
     async def drain(self, fresh: Sequence[Fresh] = ()) -> float | None:
         """As Dispatch.drain. fresh: what has just been queued."""
         loop = asyncio.get_running_loop()
         end = loop.time() + DRAIN_SECONDS
+        nobody_waits, self._emptied = self._emptied, False
         if self._unwritten:
             await self._prove_unwritten()
         while loop.time() < end and not self._stopping:
@@ -157,7 +160,8 @@ class Lane:
             room = await self._watch.room(busy=bool(self._flights))
             if room.most == 0:
                 return room.again_seconds
-            if fresh and self._is_at_rest() and room.most is None and capacity.segments >= len(fresh):
+            unhindered = nobody_waits and self._waits_for_no_state() and room.most is None
+            if fresh and unhindered and capacity.segments >= len(fresh):
                 await self._hurry(fresh)
                 fresh = ()
                 await asyncio.sleep(AFTER_HURRY_SECONDS)
@@ -166,6 +170,7 @@ class Lane:
             limit = limit if room.most is None else min(limit, room.most)
             claimed = await self._means.outbox.claim(self._carrier_id, limit, LEASE, at_most)
             if not claimed:
+                self._emptied = True
                 return self._pacing.next_turn()
             flights = await self._pace(await self._ready(claimed))
             await self._launch(await self._admit(flights))
@@ -196,9 +201,9 @@ class Lane:
                     await self._idle.wait()
             self._recorder.cancel()
 
-    def _is_at_rest(self) -> bool:
-        """Nothing is on its way, so nobody is overtaken, and nothing has to wait for a pace."""
-        return not self._flights and not self._stops_down and self._pacing.is_free()
+    def _waits_for_no_state(self) -> bool:
+        """No message needs a turn, and STOP could be asked lately."""
+        return self._pacing.is_free() and not self._stops_down
 
     async def _hurry(self, fresh: Sequence[Fresh]) -> None:
         """Claim what has just been queued and begin its attempts at once, while STOP is asked."""
