@@ -21,6 +21,7 @@ from longcode.carriers.smpp_settings import SmppSettings
 from longcode.domain.clock import mint_id, utc_now
 from longcode.encoding.segments import Encoding, choose
 from longcode.errors import StorageDown
+from longcode.smpp.pdu import DeliverSm
 from tests.smpp.loopback import until as until
 from tests.smpp.smsc import Script, Smsc
 
@@ -53,6 +54,18 @@ def submission(text: str = "Hello", **changes: Any) -> Submission:
     return Submission(**values | changes)
 
 
+def mo(short_message: bytes = b"Hi", **fields: Any) -> DeliverSm:
+    """A message that a person wrote, as a carrier delivers it."""
+    values: dict[str, Any] = {
+        "source_addr": "12025550101",
+        "source_addr_ton": 1,
+        "destination_addr": "12025550102",
+        "dest_addr_ton": 1,
+        "short_message": short_message,
+    }
+    return DeliverSm(**values | fields)
+
+
 @dataclass(kw_only=True)
 class Desk:
     """What stands behind a driver: takes receipts and messages in, and keeps every outcome.
@@ -65,6 +78,7 @@ class Desk:
     receipts: list[CarrierReceipt] = field(default_factory=list)
     batches: list[int] = field(default_factory=list)
     inbound: list[InboundSms] = field(default_factory=list)
+    forgotten: list[bytes] = field(default_factory=list)
     kicks: int = 0
     storage_down: bool = False
     refused_commits: int = 0
@@ -82,6 +96,11 @@ class Desk:
     async def take_inbound(self, messages: Sequence[InboundSms]) -> None:
         await self._commit([message.text for message in messages])
         self.inbound += messages
+
+    async def forget_inbound(self, carrier_id: int, fingerprints: Sequence[bytes]) -> None:
+        assert carrier_id == CARRIER_ID
+        await self._commit([])
+        self.forgotten += fingerprints
 
     async def _commit(self, texts: Sequence[str]) -> None:
         await self.gate.wait()
@@ -146,6 +165,7 @@ async def open_desk(
         settings_for(port, **changes),
         take_receipts=lambda receipts: desk.take_receipts(receipts),
         take_inbound=lambda messages: desk.take_inbound(messages),
+        forget_inbound=lambda *known: desk.forget_inbound(*known),
         kick=lambda: desk._kick(),
         clock=utc_now,
         random=random,

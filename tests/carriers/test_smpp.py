@@ -450,6 +450,18 @@ async def test_the_parts_of_a_message_come_one_by_one(by: Concatenation) -> None
         assert len({message.fingerprint for message in desk.inbound}) == 2
 
 
+@pytest.mark.parametrize("in_order", [True, False], ids=["after an unbind", "after a cut"])
+async def test_what_was_answered_before_an_unbind_is_known_no_more(in_order: bool) -> None:
+    async with driven() as (smsc, desk):
+        await smsc.deliver(source="12025550102", destination="12025550101", text="YES")
+        if not in_order:
+            smsc.cut()
+            await until(lambda: not desk.bound)
+        await desk.driver.close()
+        (message,) = desk.inbound
+        assert desk.forgotten == ([message.fingerprint] if in_order else [])
+
+
 async def test_the_same_words_twice_are_two_messages_and_a_repeat_is_one() -> None:
     async with driven() as (smsc, desk):
         deliver = partial(smsc.deliver, source="12025550102", destination="12025550101", text="YES")

@@ -1,4 +1,4 @@
-"""What a carrier delivers: receipts in every form in use, messages, repeats, and the commit before the answer."""
+"""What a carrier delivers: receipts in every form in use, messages, and the commit before the answer."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from longcode.carriers.port import CarrierReceipt, InboundPart, InboundSms, ReceiptStatus
-from longcode.carriers.smpp_deliver import KEPT_SECONDS, STATES, Gather, Repeats, inbound_sms, receipt_in, response_to
+from longcode.carriers.smpp_deliver import STATES, Gather, inbound_sms, receipt_in, response_to
 from longcode.carriers.smpp_settings import Alphabet, ReceiptIds, ReceiptPolicy
 from longcode.encoding.segments import Encoding, split
 from longcode.errors import StorageDown
@@ -20,7 +20,7 @@ from longcode.smpp.constants import MessageState, Tag
 from longcode.smpp.fields import Tlv
 from longcode.smpp.pdu import DataSm, DataSmResp, DeliverSm, DeliverSmResp
 from longcode.smpp.text import Concatenation, carry
-from tests.carriers.smpp_world import CARRIER_ID, settings_for, until
+from tests.carriers.smpp_world import CARRIER_ID, mo, settings_for, until
 from tests.smpp.strategies import one
 
 PLAIN = settings_for(2775)
@@ -155,17 +155,6 @@ def test_a_data_sm_may_be_a_receipt() -> None:
 # Messages
 
 
-def _mo(short_message: bytes = b"Hi", **fields: Any) -> DeliverSm:
-    values: dict[str, Any] = {
-        "source_addr": "12025550101",
-        "source_addr_ton": 1,
-        "destination_addr": "12025550102",
-        "dest_addr_ton": 1,
-        "short_message": short_message,
-    }
-    return DeliverSm(**values | fields)
-
-
 def _read(pdu: DeliverSm | DataSm, **settings: Any) -> InboundSms:
     return inbound_sms(pdu, CARRIER_ID, replace(PLAIN, **settings), b"print")
 
@@ -181,15 +170,15 @@ class Mo:
 
 
 MESSAGES = [
-    Mo("GSM 7 bit", _mo(b"5 \x1be"), "5 €", {}),
-    Mo("Latin-1", _mo(b"\xe9", data_coding=3), "é", {}),
-    Mo("UCS-2", _mo(b"\xd8\x3d\xde\x00", data_coding=8), "😀", {}),
-    Mo("a default alphabet that is Latin-1", _mo(b"\xe9@"), "é@", {"default_alphabet": Alphabet.LATIN1}),
-    Mo("in message_payload", _mo(b"", tlvs=(Tlv(Tag.message_payload, b"long"),)), "long", {}),
+    Mo("GSM 7 bit", mo(b"5 \x1be"), "5 €", {}),
+    Mo("Latin-1", mo(b"\xe9", data_coding=3), "é", {}),
+    Mo("UCS-2", mo(b"\xd8\x3d\xde\x00", data_coding=8), "😀", {}),
+    Mo("a default alphabet that is Latin-1", mo(b"\xe9@"), "é@", {"default_alphabet": Alphabet.LATIN1}),
+    Mo("in message_payload", mo(b"", tlvs=(Tlv(Tag.message_payload, b"long"),)), "long", {}),
     Mo("by data_sm", DataSm(tlvs=(Tlv(Tag.message_payload, b"data"),)), "data", {}),
-    Mo("data, not text", _mo(b"\x00\xff", data_coding=4), "00ff", {}),
-    Mo("U+0000, which no table takes", _mo(b"a\0b", data_coding=3), "a\ufffdb", {}),
-    Mo("half a character, alone", _mo(b"\xd8\x3d", data_coding=8), "\ufffd", {}),
+    Mo("data, not text", mo(b"\x00\xff", data_coding=4), "00ff", {}),
+    Mo("U+0000, which no table takes", mo(b"a\0b", data_coding=3), "a\ufffdb", {}),
+    Mo("half a character, alone", mo(b"\xd8\x3d", data_coding=8), "\ufffd", {}),
 ]
 
 
@@ -200,9 +189,9 @@ def test_a_message_is_read(case: Mo) -> None:
 
 
 def test_an_international_number_has_its_plus_and_others_stay_as_they_are() -> None:
-    message = _read(_mo(destination_addr="20255", dest_addr_ton=3))
+    message = _read(mo(destination_addr="20255", dest_addr_ton=3))
     assert (message.sender, message.recipient) == ("+12025550101", "20255")
-    assert _read(_mo(source_addr="Bank", source_addr_ton=1)).sender == "Bank"
+    assert _read(mo(source_addr="Bank", source_addr_ton=1)).sender == "Bank"
 
 
 @pytest.mark.parametrize("by", Concatenation)
@@ -210,7 +199,7 @@ def test_parts_say_where_they_belong(by: Concatenation) -> None:
     parts = []
     for segment in split("x" * 400, reference=77):
         carried = carry(segment, by=by)
-        parts.append(_read(_mo(carried.short_message, esm_class=carried.esm_class, tlvs=carried.tlvs)))
+        parts.append(_read(mo(carried.short_message, esm_class=carried.esm_class, tlvs=carried.tlvs)))
     assert [part.part for part in parts] == [InboundPart(77, 3, index) for index in range(3)]
     assert "".join(part.text for part in parts) == "x" * 400
 
@@ -218,8 +207,8 @@ def test_parts_say_where_they_belong(by: Concatenation) -> None:
 def test_a_character_that_was_cut_in_two_is_whole_again_when_the_parts_are_joined() -> None:
     octets = "😀".encode("utf-16-be")
     header = b"\x05\x00\x03\x09\x02"
-    first = _read(_mo(header + b"\x01" + octets[:2], esm_class=0x40, data_coding=8))
-    second = _read(_mo(header + b"\x02" + octets[2:], esm_class=0x40, data_coding=8))
+    first = _read(mo(header + b"\x01" + octets[:2], esm_class=0x40, data_coding=8))
+    second = _read(mo(header + b"\x02" + octets[2:], esm_class=0x40, data_coding=8))
     joined = (first.text + second.text).encode("utf-16", "surrogatepass").decode("utf-16")
     assert joined == "😀"
 
@@ -247,7 +236,7 @@ OCTETS = [
 
 @pytest.mark.parametrize("case", OCTETS, ids=lambda case: case.name)
 def test_a_part_brings_its_octets_where_they_are_in_an_encoding_of_ours(case: Octets) -> None:
-    pdu = _mo(b"\x05\x00\x03\x09\x02\x01" + case.octets, esm_class=0x40, data_coding=case.data_coding)
+    pdu = mo(b"\x05\x00\x03\x09\x02\x01" + case.octets, esm_class=0x40, data_coding=case.data_coding)
     part = _read(pdu, default_alphabet=case.default)
     assert (part.encoding, part.octets) == (case.encoding, case.octets if case.encoding else b"")
 
@@ -271,66 +260,6 @@ def test_whatever_comes_can_be_kept(delivery: DeliverSm | DataSm, default: Alpha
     assert not any("\0" in text for text in kept)
     if message.part is None:
         message.text.encode()
-
-
-# Repeats
-
-
-@dataclass(frozen=True, slots=True)
-class Again:
-    """The same content comes twice; what happened in between, and whether it is the same message."""
-
-    name: str
-    answered: bool | None
-    ended_after: float | None
-    again_after: float
-    same: bool
-    other_session: bool = False
-    answer_after: float = 0.01
-
-
-AGAINS = [
-    Again("answered on this session: a person wrote it twice", True, None, 60, False),
-    Again("both at once on this session: a person wrote it twice", None, None, 0.1, False),
-    Again("refused: the carrier repeats it", False, None, 60, True),
-    Again("answered too late: the carrier repeats it", True, None, 30, True, answer_after=20),
-    Again("never answered, and the connection ended", None, 1, 60, True, True),
-    Again("the connection ended right after the answer", True, 0.02, 60, True, True),
-    Again("the connection ended long after the answer", True, 3600, 3700, False, True),
-    Again("answered, on another connection that still lives", True, None, 60, False, True),
-    Again("not answered yet, on another connection", None, None, 1, True, True),
-]
-
-
-@pytest.mark.parametrize("case", AGAINS, ids=lambda case: case.name)
-def test_a_repeat_is_told_from_a_second_message(case: Again) -> None:
-    repeats, here, there = Repeats(), object(), object()
-    content, first = repeats.fingerprint(_mo(), here, 100.0)
-    if case.answered is not None:
-        repeats.answered(content, 100 + case.answer_after, ok=case.answered)
-    if case.ended_after is not None:
-        repeats.session_ended(here, 100 + case.ended_after)
-    _, second = repeats.fingerprint(_mo(), there if case.other_session else here, 100 + case.again_after)
-    assert (first == second) is case.same
-
-
-@pytest.mark.parametrize(("age", "new"), [(3600.0, True), (KEPT_SECONDS, False)])
-def test_what_was_forgotten_while_it_is_kept_is_new_when_it_comes_again(age: float, new: bool) -> None:
-    repeats, session = Repeats(remembered=2), object()
-    prints = []
-    for arrived_at, text in ((100.0, b"Yes"), (100.0 + age, b"No"), (100.0 + age, b"Maybe"), (101.0 + age, b"Yes")):
-        content, print_ = repeats.fingerprint(_mo(text), session, arrived_at)
-        repeats.answered(content, arrived_at, ok=True)
-        prints.append(print_)
-    assert (prints[0] != prints[3]) is new
-
-
-def test_other_content_is_another_message_and_a_new_process_gives_the_same_prints() -> None:
-    session = object()
-    different = [_mo(), _mo(b"Ho"), _mo(source_addr="12025550103"), _mo(data_coding=3), _mo(tlvs=(Tlv(0x204, 1),))]
-    prints = {Repeats().fingerprint(pdu, session, 1.0)[1] for pdu in different}
-    assert len(prints) == len(different)
-    assert {Repeats().fingerprint(pdu, object(), 2.0)[1] for pdu in different} == prints
 
 
 # Commit, then answer
@@ -358,7 +287,7 @@ async def test_what_comes_together_is_committed_together_and_answered_after() ->
     table = Table()
     table.gate.clear()
     gather = Gather(table.take)
-    futures = [gather.put(f"{number}", _mo()) for number in range(1200)]
+    futures = [gather.put(f"{number}", mo()) for number in range(1200)]
     futures.append(gather.put("data", DataSm()))
     table.gate.set()
     assert await asyncio.gather(*futures) == [DeliverSmResp()] * 1200 + [DataSmResp()]
@@ -369,7 +298,7 @@ async def test_nothing_is_answered_before_its_commit() -> None:
     table = Table()
     table.gate.clear()
     gather = Gather(table.take)
-    future = gather.put("a", _mo())
+    future = gather.put("a", mo())
     await until(lambda: not gather._waiting)
     assert not future.done()
     table.gate.set()
@@ -380,15 +309,15 @@ async def test_a_database_that_is_down_asks_for_it_again() -> None:
     table = Table()
     table.down = True
     gather = Gather(table.take)
-    assert await gather.put("a", _mo()) == DeliverSmResp(command_status=0x64)
+    assert await gather.put("a", mo()) == DeliverSmResp(command_status=0x64)
     table.down = False
-    assert await gather.put("a", _mo()) == DeliverSmResp()
+    assert await gather.put("a", mo()) == DeliverSmResp()
 
 
 async def test_one_bad_delivery_fails_alone() -> None:
     table = Table()
     gather = Gather(table.take)
-    answers = await asyncio.gather(*(gather.put(item, _mo()) for item in ("a", "poison", "b")))
+    answers = await asyncio.gather(*(gather.put(item, mo()) for item in ("a", "poison", "b")))
     assert answers == [DeliverSmResp(), DeliverSmResp(command_status=0x64), DeliverSmResp()]
     assert table.batches == [["a"], ["b"]]
 
@@ -396,11 +325,11 @@ async def test_one_bad_delivery_fails_alone() -> None:
 async def test_closing_finishes_what_arrived() -> None:
     table = Table()
     gather = Gather(table.take)
-    future = gather.put("a", _mo())
+    future = gather.put("a", mo())
     await gather.close()
     assert future.done()
 
 
 def test_each_kind_of_delivery_has_its_response() -> None:
-    assert response_to(_mo()) == DeliverSmResp()
+    assert response_to(mo()) == DeliverSmResp()
     assert response_to(DataSm(), 0x64) == DataSmResp(command_status=0x64)

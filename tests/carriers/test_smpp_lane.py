@@ -90,11 +90,15 @@ async def lane(world: World, carrier_id: int, port: int, **changes: Any) -> Asyn
     async def take_inbound(messages: Sequence[InboundSms]) -> None:
         raise AssertionError("nobody wrote")
 
+    async def forget_inbound(carrier_id: int, fingerprints: Sequence[bytes]) -> None:
+        raise AssertionError("nobody wrote")
+
     driver = SmppDriver(
         carrier_id,
         settings_for(port, **changes),
         take_receipts=receipts.take,
         take_inbound=take_inbound,
+        forget_inbound=forget_inbound,
         kick=lambda: runner.kick(job),
         clock=utc_now,
         random=random,

@@ -392,6 +392,50 @@ async def test_processes_that_get_the_parts_between_them_make_one_message(databa
         assert texts == sorted(f"{n}a {n}b {n}c" for n in range(30))
 
 
+@dataclass(frozen=True, slots=True)
+class SameWords:
+    """A delivery that comes twice, and what its number has in the end. missing: parts that come after it."""
+
+    name: str
+    delivery: InboundSms
+    missing: Sequence[InboundSms]
+    texts: Sequence[str]
+
+
+_FIRST, _SECOND = cut("one ", "two")
+SAME_WORDS = [
+    SameWords("a message", sms(), (), ["Hello", "Hello"]),
+    SameWords("to nobody", sms(recipient=NOBODYS), (), []),
+    SameWords("a part, its message complete", _SECOND, (_FIRST,), ["one two", "one two"]),
+]
+
+
+@pytest.mark.parametrize("case", SAME_WORDS, ids=lambda case: case.name)
+async def test_what_is_forgotten_is_another_message_when_it_comes_again(desk: Desk, case: SameWords) -> None:
+    prints = [one.fingerprint for one in (case.delivery, *case.missing)]
+    for _ in range(2):
+        await desk.take(case.delivery, *case.missing)
+        await desk.arrivals.forget(CARRIER, [*prints, b"another"])
+    assert [text for text, _ in await desk.texts()] == case.texts
+    assert await desk.world.count("inbound_unowned") == (0 if case.texts else 2)
+
+
+async def test_a_part_that_is_forgotten_still_waits_for_the_others(desk: Desk) -> None:
+    first, second = cut("one ", "two")
+    await desk.take(first)
+    await desk.arrivals.forget(CARRIER, [first.fingerprint])
+    await desk.take(second)
+    assert await desk.texts() == [("one two", None)]
+
+
+async def test_what_another_carrier_delivered_is_not_forgotten(desk: Desk) -> None:
+    deliveries = [sms(), *cut("one ", "two")]
+    await desk.take(*deliveries)
+    await desk.arrivals.forget(CARRIER + 1, [delivery.fingerprint for delivery in deliveries])
+    await desk.take(*deliveries)
+    assert sorted(await desk.texts()) == [("Hello", None), ("one two", None)]
+
+
 async def test_what_nobody_owns_is_kept_for_the_operator(desk: Desk) -> None:
     delivery = sms("Hello?", recipient=NOBODYS)
     await desk.take(delivery, sms("STOP", recipient="MyCorp"))

@@ -39,7 +39,7 @@ LIFE: Final = Case("a message's life", "from accept to its receipt and a STOP", 
 BY_KEY: Final = {
     "AccountStore": "secret by_name by_key_hash operator_by_key_hash create set_secret add_key add_operator_key key"
     " revoke_operator_key revoke_key has_sender_id remove_sender_id add_sender_id",
-    "ArrivalStore": "now keep tells_nothing_new finish keep_unowned",
+    "ArrivalStore": "now keep tells_nothing_new finish keep_unowned forget",
     "BoxStore": "ack",
     "CancelStore": "cancel",
     "CarrierStatusStore": "report",

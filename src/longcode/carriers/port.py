@@ -152,6 +152,11 @@ class InboundSms:
 TakeInbound = Callable[[Sequence[InboundSms]], Awaitable[object]]
 
 
+# The carrier, by its id, has our answers to the deliveries with these fingerprints: it repeats none of them, so that
+# the same content is another message from now on, whichever process it comes to. Raises Unavailable; then say it again.
+ForgetInbound = Callable[[int, Sequence[bytes]], Awaitable[object]]
+
+
 # Called once for each submission, when its outcome is known; it must not block. Once more with Deferred where the
 # carrier says so of a submission that was Unconfirmed: it does not have that one.
 Answered = Callable[[Submission, Outcome], None]

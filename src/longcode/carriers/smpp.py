@@ -1,7 +1,7 @@
 """The SMPP carrier: submits over several binds, learns their pace, and takes in what the carrier delivers.
 
 `smpp_settings` is what the operator says, `smpp_submit` the way out, `smpp_deliver` the way in, `smpp_link`
-one connection, `pace` its speed. `docs/carriers/smpp.md` says how to use it.
+one connection, `smpp_repeats` what comes twice, `pace` its speed. `docs/carriers/smpp.md` says how to use it.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from longcode.carriers.pace import capped
@@ -19,6 +20,7 @@ from longcode.carriers.port import (
     Capacity,
     CarrierReceipt,
     Deferred,
+    ForgetInbound,
     InboundSms,
     Outcome,
     ReceiptStatus,
@@ -28,8 +30,9 @@ from longcode.carriers.port import (
     TakeReceipts,
     Unconfirmed,
 )
-from longcode.carriers.smpp_deliver import Gather, Repeats, inbound_sms, receipt_in
+from longcode.carriers.smpp_deliver import Gather, inbound_sms, receipt_in
 from longcode.carriers.smpp_link import KINDS, BindStatus, Events, Link
+from longcode.carriers.smpp_repeats import Forgetting, Repeats
 from longcode.carriers.smpp_settings import SmppSettings
 from longcode.carriers.smpp_submit import cut, is_throttle, outcome_of, submit_sm
 from longcode.domain.clock import Clock
@@ -65,6 +68,7 @@ class SmppDriver:
     """One SMPP carrier in one process.
 
     take_receipts, take_inbound: have committed when they return; only then is the carrier answered.
+    forget_inbound: told of deliveries that the carrier repeats no more.
     kick: called when the carrier takes messages again after it took none.
     random: 0 to 1, for jitter.
     """
@@ -76,6 +80,7 @@ class SmppDriver:
         *,
         take_receipts: TakeReceipts,
         take_inbound: TakeInbound,
+        forget_inbound: ForgetInbound,
         kick: Callable[[], None],
         clock: Clock,
         random: Callable[[], float],
@@ -92,6 +97,7 @@ class SmppDriver:
         self._receipts: Gather[CarrierReceipt] = Gather(take_receipts)
         self._inbound: Gather[InboundSms] = Gather(take_inbound)
         self._repeats = Repeats()
+        self._forgetting = Forgetting(self._repeats, partial(forget_inbound, carrier_id))
         self._starved = False
         self._closed = False
         events = Events(delivered=self._delivered, late=self._answered_late, changed=self._changed)
@@ -115,6 +121,7 @@ class SmppDriver:
         """Bind, and stay bound."""
         for link in self._links:
             link.start()
+        self._forgetting.start()
 
     def status(self) -> tuple[BindStatus, ...]:
         """What an operator sees of each bind."""
@@ -158,6 +165,7 @@ class SmppDriver:
             self._pumping.cancel()
         await asyncio.gather(*(link.close() for link in self._links))
         await asyncio.gather(self._receipts.close(), self._inbound.close())
+        await self._forgetting.close()
         for report in self._late_reports:
             report.cancel()
         await asyncio.gather(*self._late_reports, return_exceptions=True)
@@ -329,6 +337,6 @@ class SmppDriver:
         if bound:
             self._kick()
         else:
-            self._repeats.session_ended(session, asyncio.get_running_loop().time())
+            self._repeats.session_ended(session, asyncio.get_running_loop().time(), session.unbound_at)
             if self._backlog:
                 self._pump_in(0.0)

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
-from hashlib import blake2b
 from typing import Final, Generic, TypeVar
 
 from longcode import log
@@ -127,89 +125,6 @@ def _number(ton: int, address: str) -> str:
     if ton == _INTERNATIONAL_TON and address.isascii() and address.isdigit():
         return f"+{address}"
     return _storable(address)
-
-
-# Repeats
-
-# No carrier repeats on a session that it was answered on so soon.
-PROMPT_SECONDS: Final = 5.0
-REMEMBERED: Final = 100_000
-# Longer than a message is known by its fingerprint where it is kept.
-KEPT_SECONDS: Final = 2 * 3600.0
-
-
-@dataclass(slots=True)
-class _Seen:
-    occurrence: int
-    session: object | None
-    arrived_at: float
-    answered_at: float | None = None
-    settled: bool = False
-
-
-class Repeats:
-    """Tells a message that the carrier repeats from one that a person sent twice.
-
-    Both look alike on the wire. A carrier repeats what it got no answer to: the same content is new where
-    the answer to the one before must have arrived, and a repeat where it may have been lost, as
-    after a cut. What came before the process began is not known, and may be repeated.
-
-    remembered: how many messages are. What comes again after it was forgotten is new: rather twice than lost.
-    """
-
-    def __init__(self, remembered: int = REMEMBERED) -> None:
-        self._remembered = remembered
-        self._seen: dict[bytes, _Seen] = {}
-        self._first = 0
-
-    def fingerprint(self, delivery: Delivery, session: object, now: float) -> tuple[bytes, bytes]:
-        """(content, fingerprint) of a message that arrives; `answered` wants the content."""
-        content = _content(delivery)
-        before = self._seen.pop(content, None)
-        occurrence = self._first
-        if before is not None:
-            occurrence = before.occurrence + self._is_new(before, session, now)
-        self._seen[content] = _Seen(occurrence, session, now)
-        if len(self._seen) > self._remembered:
-            forgotten = self._seen.pop(next(iter(self._seen)))
-            if now - forgotten.arrived_at < KEPT_SECONDS:
-                self._first = max(self._first, forgotten.occurrence + 1)
-        return content, blake2b(occurrence.to_bytes(4, "big") + content, digest_size=32).digest()
-
-    def answered(self, content: bytes, now: float, *, ok: bool) -> None:
-        """The answer was written; one that is not ok asks for a repeat."""
-        seen = self._seen.get(content)
-        if seen is None:
-            return
-        if ok:
-            seen.answered_at = now
-        else:
-            seen.session = None
-
-    def session_ended(self, session: object, now: float) -> None:
-        """Answers that were written long before the end have arrived; of the others nobody knows."""
-        for seen in self._seen.values():
-            if seen.session is session:
-                seen.session = None
-                seen.settled = seen.answered_at is not None and now - seen.answered_at >= PROMPT_SECONDS
-
-    def _is_new(self, before: _Seen, session: object, now: float) -> bool:
-        if before.settled:
-            return True
-        if before.session is None:
-            return False
-        if before.answered_at is None:
-            return before.session is session and now - before.arrived_at < PROMPT_SECONDS
-        if before.session is session:
-            return before.answered_at - before.arrived_at < PROMPT_SECONDS
-        return now - before.answered_at >= 1
-
-
-def _content(delivery: Delivery) -> bytes:
-    fields: list[object] = [delivery.source_addr, delivery.destination_addr, delivery.esm_class & 0x40]
-    fields += [delivery.data_coding, payload_octets(delivery)]
-    fields += sorted((tlv.tag, str(tlv.value)) for tlv in delivery.tlvs)
-    return blake2b(repr(fields).encode("utf-8", "backslashreplace"), digest_size=32).digest()
 
 
 # Commit, then acknowledge

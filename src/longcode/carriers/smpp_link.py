@@ -198,6 +198,7 @@ class Link:
             except TimeoutError:
                 session.abort("closing took too long")
                 await session.wait_closed()
+            self._events.changed(session, False)
         self._enter(LinkState.CLOSED)
 
     def submit(self, pdu: SubmitSm, done: Callable[[Answered], None]) -> None:

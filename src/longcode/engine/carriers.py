@@ -158,6 +158,7 @@ class CarrierDrivers:
             settings,
             take_receipts=self._product.receipts.take,
             take_inbound=self._product.arrivals.take,
+            forget_inbound=self._product.arrivals.forget,
             kick=lambda: self._kick(dispatch_job(carrier.id)),
             clock=self._product.clock,
             random=random,

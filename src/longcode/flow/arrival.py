@@ -36,14 +36,15 @@ from longcode.store.part_sets import PartSet, Piece
 # How long the parts that came wait for the others.
 PARTS_TIMEOUT: Final = timedelta(minutes=5)
 
-# A carrier that missed our answer delivers again soon. For longer nothing tells its repeat from a person who writes
-# the same words again, and those must not be lost.
+# A carrier that may have missed our answer delivers again soon. For longer nothing tells its repeat from a person who
+# writes the same words again, and those must not be lost. Where the answer has arrived, `forget` comes much earlier.
 REPEATED_WITHIN: Final = timedelta(hours=1)
 
 # Parts are told apart by their reference too, so a repeated one may be known for longer.
 PARTS_KNOWN: Final = timedelta(days=1)
 
 PARTS_AT_ONCE: Final = 200
+FORGOTTEN_AT_ONCE: Final = 500
 SWEEP_LIMIT: Final = 500
 
 
@@ -84,6 +85,12 @@ class Arrivals:
         # All run to their end, whatever becomes of the others.
         steps = [*map(self._deliver, whole), self._take_parts(parts)]
         _raise_first(await asyncio.gather(*steps, return_exceptions=True))
+
+    async def forget(self, carrier_id: int, fingerprints: Sequence[bytes]) -> None:
+        """Take the same content for another message from now on. Raises StorageDown."""
+        for start in range(0, len(fingerprints), FORGOTTEN_AT_ONCE):
+            some = fingerprints[start : start + FORGOTTEN_AT_ONCE]
+            await self._store.forget([_name(carrier_id, one) for one in some], carrier_id, some)
 
     async def sweep(self) -> None:
         """Deliver the sets whose time is over and those that a crash left undelivered; forget old deliveries.
@@ -185,7 +192,7 @@ class Arrivals:
 
     def _whole(self, sms: InboundSms) -> _Arrived:
         return _Arrived(
-            delivery=f"mo:{sms.carrier_id}:{sms.fingerprint.hex()}",
+            delivery=_name(sms.carrier_id, sms.fingerprint),
             carrier_id=sms.carrier_id,
             sender=sms.sender,
             recipient=sms.recipient,
@@ -193,6 +200,11 @@ class Arrivals:
             partial=False,
             received_at=self._clock(),
         )
+
+
+def _name(carrier_id: int, fingerprint: bytes) -> str:
+    """What a delivery that is whole is known by."""
+    return f"mo:{carrier_id}:{fingerprint.hex()}"
 
 
 def _ask(arrived: _Arrived, lookups: Lookups) -> None:

@@ -85,6 +85,8 @@ class Session(asyncio.Protocol):
         self.counters = Counters()
         self.bound_by: Bind | None = None
         self.close_reason = ""
+        # When the unbind was written that the peer has answered: it has read everything up to there.
+        self.unbound_at: float | None = None
         self.registry: set[Session] | None = None
         self._on_late_response = on_late_response
         self._on_closed = on_closed
@@ -180,7 +182,9 @@ class Session(asyncio.Protocol):
             try:
                 await self._until_idle()
                 if was_bound and self._unbind_sequence is None:
+                    written_at = self._loop.time()
                     await self.request(Unbind())
+                    self.unbound_at = written_at
             except SmppError as error:
                 log.info("unbind was not answered: %s", error)
             except asyncio.CancelledError:

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Table, and_, delete, insert, or_, select, text, update
+from sqlalchemy import ColumnElement, Table, and_, bindparam, delete, insert, or_, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from longcode.carriers.port import InboundSms
@@ -179,6 +179,16 @@ class ArrivalStore:
         async with self._database.read() as connection:
             return [Unowned(**row) for row in (await connection.execute(query)).mappings()]
 
+    async def forget(self, deliveries: Sequence[str], carrier_id: int, fingerprints: Sequence[bytes]) -> None:
+        """Know these no more, messages by their deliveries and parts by their fingerprints; the rest of them stays."""
+        table = schema.idempotency
+        async with self._database.write() as connection:
+            await connection.execute(delete(table).where(table.c.account_id == DELIVERIES, table.c.key.in_(deliveries)))
+            await connection.execute(
+                update(schema.inbound_unowned).where(_unowned.delivery.in_(deliveries)).values(delivery=None)
+            )
+            await _unname(connection, carrier_id, fingerprints)
+
     async def purge(self, *, keys_before: datetime, sets_before: datetime) -> None:
         """Forget deliveries that came before one instant, and sets that were delivered before the other."""
         while await self._forget_sets(sets_before) == PURGE_ROWS:
@@ -255,6 +265,24 @@ class ArrivalStore:
             await connection.execute(
                 update(schema.inbound_set).where(_set.id.in_(ids), _set.closed_at.is_(None)).values(closed_at=now)
             )
+
+
+async def _unname(connection: AsyncConnection, carrier_id: int, fingerprints: Sequence[bytes]) -> None:
+    """Give parts fingerprints that no delivery has. They still belong to their sets."""
+    query = select(_part.fingerprint, _part.set_id).where(
+        _part.carrier_id == carrier_id, _part.fingerprint.in_(fingerprints)
+    )
+    rows = [
+        {"named": fingerprint, "unnamed": fingerprint + set_id.bytes}
+        for fingerprint, set_id in await connection.execute(query)
+    ]
+    if rows:
+        await connection.execute(
+            update(schema.inbound_part)
+            .where(_part.carrier_id == carrier_id, _part.fingerprint == bindparam("named"))
+            .values(fingerprint=bindparam("unnamed")),
+            rows,
+        )
 
 
 async def _seen(connection: AsyncConnection, parts: Sequence[InboundSms]) -> dict[Delivery, UUID | None]:
