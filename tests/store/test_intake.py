@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import func, select
+from sqlalchemy.engine import make_url
 
 from longcode.domain.clock import mint_id, utc_now
 from longcode.domain.message import Direction, Medium, Message, Status
@@ -170,6 +171,23 @@ async def test_what_is_due_at_once_goes_by_the_clock_that_claims_go_by(database:
         row = (await connection.execute(select(schema.outbox))).one()
     assert row.expires_at - row.due_at == timedelta(minutes=5)
     assert database.is_sqlite or row.due_at < utc_now() + timedelta(minutes=1)
+
+
+async def test_a_day_of_validity_has_24_hours_also_where_the_clocks_are_set(postgres_url: str) -> None:
+    due = datetime(2027, 3, 27, 12, tzinfo=UTC)  # the day before
+    name = f'"{make_url(postgres_url).database}"'
+    database = Database(postgres_url)
+    try:
+        async with database.write() as connection:
+            await connection.exec_driver_sql(f"ALTER DATABASE {name} SET timezone = 'Europe/Berlin'")
+        await IntakeStore(database).insert([new(queued=True, due_at=due, validity=timedelta(days=1))], [])
+        async with database.read() as connection:
+            row = (await connection.execute(select(schema.outbox))).one()
+        assert row.expires_at - row.due_at == timedelta(hours=24)
+    finally:
+        async with database.write() as connection:
+            await connection.exec_driver_sql(f"ALTER DATABASE {name} RESET timezone")
+        await database.close()
 
 
 async def test_a_call_whose_key_is_taken_is_left_out_with_all_that_belongs_to_it(database: Database) -> None:

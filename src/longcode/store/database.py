@@ -35,7 +35,13 @@ COMMAND_SECONDS = 10.0
 PASSING_STATES = ("08", "25006", "28", "3D", "40", "53", "57", "58")
 # With the default price of a random page, a generic plan that is made while tables are empty scans
 # them, and is kept until the server's next ANALYZE, however fast they grow in that minute.
-POSTGRESQL_SETTINGS = {"application_name": "longcode", "plan_cache_mode": "auto", "random_page_cost": "1.1"}
+# Where clocks are set, a day of local time, and so of a validity, may have 23 or 25 hours.
+POSTGRESQL_SETTINGS = {
+    "application_name": "longcode",
+    "timezone": "UTC",
+    "plan_cache_mode": "auto",
+    "random_page_cost": "1.1",
+}
 # Hot statements are the same work each time, and some cost less to run than to plan. Sizes and statistics may
 # not talk them out of their indexes either: they are planned once, perhaps when tables were still small.
 HOT_SETTINGS = {**POSTGRESQL_SETTINGS, "plan_cache_mode": "force_generic_plan", "enable_seqscan": "off"}
