@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -241,6 +241,7 @@ async def test_a_scheduled_message_to_a_number_of_this_server_takes_its_route_wh
         ({"priority": LOWEST_PRIORITY + 1}, "priority"),
         ({"due_at": datetime(2030, 1, 1)}, "due_at"),  # noqa: DTZ001 - what is refused
         ({"validity": timedelta()}, "validity"),
+        ({"due_at": datetime.max.replace(tzinfo=UTC), "validity": timedelta(seconds=1)}, "due_at"),
     ],
 )
 def test_what_cannot_be_is_refused(changes: dict[str, Any], field: str) -> None:

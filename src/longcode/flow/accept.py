@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import Enum
 from functools import partial
 
@@ -45,6 +45,7 @@ from longcode.store.pools import PoolSender
 VALIDITY = timedelta(days=1)
 NORMAL_PRIORITY = 5
 LOWEST_PRIORITY = 9
+END_OF_TIME = datetime.max.replace(tzinfo=UTC)
 # Somebody waits for an answer.
 REPLY_PRIORITY = 1
 
@@ -76,7 +77,8 @@ class Send:
     for the ledger and are answered, and its number's route is taken.
     pool: instead of sender and sender_rule, the account's pool that gives the sender.
     endpoint_id: a webhook endpoint that hears of this message besides those that subscribed.
-    Raises InvalidField for a priority, a due_at without zone, a validity that cannot be, a sender beside a pool.
+    Raises InvalidField for a priority, a due_at without zone or at the end of time, a validity that cannot be, a sender
+    beside a pool.
     """
 
     account: Account
@@ -103,6 +105,8 @@ class Send:
             raise InvalidField("due_at", "due_at needs a time zone")
         if self.validity <= timedelta():
             raise InvalidField("validity", "a message must be due before its validity ends")
+        if self.due_at is not None and self.due_at > END_OF_TIME - self.validity:
+            raise InvalidField("due_at", "its validity would end after the year 9999")
         if self.pool is not None and self.sender:
             raise InvalidField("pool", "a message has a sender or a pool")
 
