@@ -110,7 +110,8 @@ FILLINGS: Final = (
             "text": "'Your code is ' || n",
             "sent_at_seconds": "{first_milli} / 1000 + n * {step_milli} / 1000",
             "status": (
-                f"CASE WHEN {_INBOUND} THEN 'received' WHEN {_WAITS} THEN 'queued'"
+                f"CASE WHEN {_INBOUND} THEN 'received'"
+                f" WHEN {_WAITS} THEN CASE n % 5 WHEN 2 THEN 'queued' ELSE 'scheduled' END"
                 " WHEN n < 200000 AND n % 10007 = 0 THEN 'failed' ELSE 'delivered' END"
             ),
             "client_reference": "CASE WHEN n % 30 = 1 THEN 'campaign' WHEN n % 3 = 0 THEN 'r-' || n END",

@@ -6,6 +6,7 @@ import asyncio
 import json
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -271,6 +272,55 @@ async def test_a_scheduled_message_waits_and_is_taken_back(mine: Client) -> None
     assert (done.status, done.json["status"]) == (200, "canceled")
     again = await mine.post(f"/messages/{sent['id']}/cancel")
     assert (again.status, again.json) == (200, done.json)
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduleCase:
+    """shown: send_at, expires_at and priority of the message."""
+
+    sentence: str
+    said: dict[str, Any]
+    shown: tuple[str | None, str | None, int | None]
+
+    def __str__(self) -> str:
+        return self.sentence
+
+
+NEW_YEAR = "2099-01-01T01:00:00.123456+01:00"
+SCHEDULES = [
+    ScheduleCase(
+        "what is sent later says when",
+        {"send_at": NEW_YEAR},
+        ("2099-01-01T00:00:00.123Z", "2099-01-02T00:00:00.123Z", 5),
+    ),
+    ScheduleCase(
+        "in its own time and place",
+        {"send_at": NEW_YEAR, "validity_seconds": 90, "priority": 0},
+        ("2099-01-01T00:00:00.123Z", "2099-01-01T00:01:30.123Z", 0),
+    ),
+    ScheduleCase("a time that is over is now", {"send_at": "2000-01-01T00:00:00Z"}, (None, None, None)),
+    ScheduleCase("what is sent now is not scheduled", {"validity_seconds": 90, "priority": 0}, (None, None, None)),
+]
+
+
+@pytest.mark.parametrize("case", SCHEDULES, ids=str)
+async def test_a_message_says_what_it_is_scheduled_by_until_it_is_not(mine: Client, case: ScheduleCase) -> None:
+    body, headers = {**HELLO, **case.said}, {"Idempotency-Key": "k"}
+    sent = (await mine.post("/messages", body, headers=headers)).json
+    assert (sent["send_at"], sent["expires_at"], sent["priority"]) == case.shown
+    path = f"/messages/{sent['id']}"
+    assert [
+        (await mine.post("/messages", body, headers=headers)).json,
+        (await mine.get(path)).json,
+        (await mine.get(f"{path}/timeline")).json["message"],
+        *(await mine.get("/messages")).json["items"],
+        *(await mine.get(f"/messages?recipient={quote(sent['recipient'])}&status={sent['status']}")).json["items"],
+    ] == [sent] * 5
+    [entry] = (await mine.post("/messages/batch", {"messages": [body]})).json["results"]
+    varying = {name: sent[name] for name in ("id", "created_at")}
+    assert {**entry["message"], **varying} == sent
+    canceled = (await mine.post(f"{path}/cancel")).json
+    assert canceled == {**sent, "status": "canceled", "send_at": None, "expires_at": None, "priority": None}
 
 
 async def test_what_is_at_its_end_is_not_taken_back(mine: Client) -> None:

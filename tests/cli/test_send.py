@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -111,6 +112,16 @@ def test_waiting_says_by_its_exit_status_whether_it_was_delivered(desk: Desk) ->
     assert desk.run("send", *DEMO, "--from", OURS, "--wait", ALSO_OURS, "Hello").endswith(" delivered\n")
     told = desk.run(*SEND, "--wait", "--timeout", "0", "--at", "2099-01-01", ANNA, "Hello", status=1).splitlines()
     assert [line.split(maxsplit=2)[2] for line in told] == ["scheduled", "scheduled still"]
+
+
+def test_what_is_scheduled_says_when_it_is_due_and_until_when_it_is_good(desk: Desk) -> None:
+    [sent] = desk.lines(*SEND, "--at", "2099-01-01", "--priority", "2", ANNA, "Hello")
+    [shown] = desk.lines("message", "show", sent["id"])
+    [listed] = desk.lines("message", "list", *DEMO)
+    due = {"send_at": "2099-01-01T00:00:00.000Z", "expires_at": "2099-01-02T00:00:00.000Z", "priority": 2}
+    assert [one.items() >= due.items() for one in (sent, shown, listed)] == [True] * 3
+    told = desk.run("message", "show", sent["id"])
+    assert all(re.search(f"^  {name.replace('_', ' ')} +{value}$", told, re.MULTILINE) for name, value in due.items())
 
 
 FILE = f"""to,text,from,key

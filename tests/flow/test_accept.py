@@ -11,7 +11,7 @@ import pytest
 
 from longcode.domain.account import Account
 from longcode.domain.clock import utc_now
-from longcode.domain.message import Direction, Status
+from longcode.domain.message import Direction, Schedule, Status
 from longcode.errors import (
     InvalidField,
     KeyReused,
@@ -208,6 +208,7 @@ async def test_a_message_may_have_a_priority_a_time_and_a_validity_of_its_own(wo
     (queued,) = await world.rows("outbox")
     assert message.status is Status.SCHEDULED
     assert (queued.priority, queued.due_at, queued.expires_at) == (0, later, later + timedelta(minutes=5))
+    assert message.schedule == Schedule(send_at=later, priority=0, expires_at=later + timedelta(minutes=5))
 
 
 async def test_a_time_that_is_over_is_now(world: World) -> None:

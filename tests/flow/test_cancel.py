@@ -10,10 +10,10 @@ import pytest
 
 from longcode.carriers.port import Deferred
 from longcode.domain.clock import utc_now
-from longcode.domain.message import Status
+from longcode.domain.message import Schedule, Status
 from longcode.flow.dispatch import LEASE
 from longcode.store.cancel import CancelStore
-from tests.flow.desk import Desk, open_desk
+from tests.flow.desk import Desk, accept, open_desk
 
 SCHEDULED = {"due_at": utc_now() + timedelta(hours=1)}
 
@@ -45,6 +45,23 @@ async def test_a_scheduled_message_is_sent_when_it_is_due_and_not_before(desk: D
     await desk.drain_later(timedelta(hours=1, seconds=1))
     assert await desk.status(message_id) == (Status.SENT, None)
     assert not await canceling(desk).cancel(message_id)
+
+
+async def test_a_time_is_told_until_the_carrier_puts_the_message_off(desk: Desk) -> None:
+    message_id = await desk.send(**SCHEDULED, priority=2, validity=timedelta(hours=1))
+    due_at = SCHEDULED["due_at"]
+    message = await desk.world.message(message_id)
+    assert message.schedule == Schedule(send_at=due_at, priority=2, expires_at=due_at + timedelta(hours=1))
+    desk.driver.answer = lambda _submission: Deferred(10, "throttled", "slow")
+    await desk.drain_later(timedelta(hours=1, seconds=1))
+    message = await desk.world.message(message_id)
+    [row] = await desk.world.rows("outbox")
+    assert message.status is Status.SCHEDULED
+    assert message.schedule == Schedule(send_at=None, priority=2, expires_at=row.expires_at)
+    desk.driver.answer = accept
+    await desk.drain_later(timedelta(minutes=1))
+    message = await desk.world.message(message_id)
+    assert (message.status, message.schedule) == (Status.SENT, None)
 
 
 async def test_what_the_carrier_put_off_can_be_canceled(desk: Desk) -> None:

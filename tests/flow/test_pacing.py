@@ -223,6 +223,24 @@ async def test_what_waits_for_its_pace_can_be_canceled(office: Office) -> None:
     assert [await cancel.cancel(one) for one in (first, second, third)] == [False, True, True]
 
 
+@pytest.mark.parametrize(
+    ("sender", "keeps"), [("", True), ("MyCorp", False)], ids=["the account's pace", "the sender's own pace"]
+)
+async def test_what_leaves_its_time_for_a_pace_is_not_said_to_be_due_then(
+    office: Office, sender: str, keeps: bool
+) -> None:
+    account = await office.account("beta")
+    await office.pace(account, 1, sender)
+    due_at = office.clock.now + timedelta(hours=1)
+    first, second = await office.queue(account, 2, due_at=due_at)
+    office.clock.now = due_at
+    assert await office.drain() == {first}
+    waiting = await office.desk.world.message(second)
+    assert waiting.schedule is not None
+    assert (waiting.status, waiting.schedule.send_at) == (Status.SCHEDULED, due_at if keeps else None)
+    assert await CancelStore(office.desk.world.database, office.clock).cancel(second)
+
+
 async def test_what_waits_for_its_pace_expires_on_time(office: Office) -> None:
     account = await office.account("beta")
     await office.pace(account, 0.01, "MyCorp")

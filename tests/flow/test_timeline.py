@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -145,6 +145,18 @@ CASES = [
         Status.QUEUED,
         [("accepted", ""), ("queued", ""), ("state", "waits until 2026-11-22T10:05:00.000Z for its next try")],
         queued=queued(300),
+    ),
+    TimelineCase(
+        "scheduled",
+        Status.SCHEDULED,
+        [("accepted", ""), ("queued", ""), ("state", "is scheduled for 2026-11-22T10:05:00.000Z at carrier north")],
+        queued=queued(300),
+    ),
+    TimelineCase(
+        "scheduled, and put off for a pace",
+        Status.SCHEDULED,
+        [("accepted", ""), ("queued", ""), ("state", "waits until 2026-11-22T10:05:00.000Z for its next try")],
+        queued=replace(queued(300), deferrals=1),
     ),
     TimelineCase(
         "no route",

@@ -66,6 +66,9 @@ async def test_each_step_of_a_message_arrives_signed_and_as_it_was_then(hooks: H
         "segment_count": 1,
         "reference": "mine",
         "provider_reference": None,
+        "send_at": None,
+        "expires_at": None,
+        "priority": None,
     }
     first = endpoint.requests[0]
     assert (first.method, first.path, first.headers["content-type"]) == ("POST", "/hook", "application/json")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from longcode.domain.message import Message
+from longcode.domain.public import public_message
 from longcode.domain.timestamps import format_milli
 from longcode.store.timeline import Listed
 
@@ -11,17 +12,21 @@ HEADINGS = ("id", "at", "direction", "from", "to", "status", "error", "attempts"
 
 def record(message: Message, attempts: int) -> dict[str, object]:
     """What programs read; keys are added, and never change their meaning."""
+    public = public_message(message)
     return {
-        "id": str(message.id),
-        "status": message.status.value,
-        "sender": message.sender,
-        "recipient": message.recipient,
-        "direction": message.direction.value,
-        "reference": message.provider_reference,
-        "error": message.error,
+        "id": public.id,
+        "status": public.status,
+        "sender": public.sender,
+        "recipient": public.recipient,
+        "direction": public.direction,
+        "reference": public.provider_reference,
+        "error": public.error,
         "attempts": attempts,
-        "created_at": format_milli(message.created_at),
-        "segments": message.segment_count,
+        "created_at": public.created_at,
+        "segments": public.segment_count,
+        "send_at": public.send_at,
+        "expires_at": public.expires_at,
+        "priority": public.priority,
     }
 
 

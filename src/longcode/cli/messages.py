@@ -14,6 +14,7 @@ from longcode.cli.product import account_option, json_option, limit_option, with
 from longcode.cli.session import data_option
 from longcode.cli.tables import Table, clean, echo_json, paint, show_fields
 from longcode.domain.message import Direction, Status, is_final
+from longcode.domain.public import public_message
 from longcode.domain.timestamps import format_milli
 from longcode.errors import ConfigurationError, NotFound, Refused
 from longcode.flow.story import Stories, Story
@@ -244,6 +245,9 @@ def _print(history: History, carrier: str | None, events: Sequence[Event]) -> No
         "segments": message.segment_count,
         "attempts": len(history.attempts),
     }
+    if message.schedule is not None:
+        public = public_message(message)
+        fields |= {"send at": public.send_at, "expires at": public.expires_at, "priority": public.priority}
     show_fields(f"message {message.id}", fields)
     click.echo()
     *happened, state = events

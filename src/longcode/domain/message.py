@@ -67,6 +67,19 @@ def is_final(status: Status) -> bool:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Schedule:
+    """What a scheduled message waits by.
+
+    send_at: when it is due; None once it was put off after that. priority: 0 goes first. expires_at: the end of its
+    validity.
+    """
+
+    send_at: datetime | None
+    priority: int
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
     """One stored message as its account sees it.
 
@@ -74,6 +87,7 @@ class Message:
     client_reference: the client's name for it (idempotency key or uuid), or None.
     provider_reference: the carrier's name for its first segment; None until the carrier has it.
     error: a stable code, where status is failed or undelivered; `partial` where a received one lacks some parts.
+    schedule: of one that is scheduled, as far as a reader asked for it; None for every other one.
     """
 
     id: UUID
@@ -91,3 +105,4 @@ class Message:
     segment_count: int
     error: str | None
     created_at: datetime
+    schedule: Schedule | None = None

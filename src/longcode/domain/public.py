@@ -14,6 +14,8 @@ class PublicMessage:
     """A message, ready for JSON: its field names are a contract.
 
     reference: the client's own name for it. provider_reference: the carrier's. created_at: ISO 8601, UTC.
+    send_at, expires_at, priority: when it is due, until when it is good, and 0 goes first; null unless its status is
+    `scheduled`, send_at also once it was due and was put off.
     """
 
     id: str
@@ -29,6 +31,9 @@ class PublicMessage:
     reference: str | None
     provider_reference: str | None
     created_at: str
+    send_at: str | None
+    expires_at: str | None
+    priority: int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +76,8 @@ class PublicEvent:
 
 def public_message(message: Message) -> PublicMessage:
     """A message as its account sees it now."""
+    schedule = message.schedule
+    send_at = None if schedule is None else schedule.send_at
     return PublicMessage(
         id=str(message.id),
         direction=message.direction.value,
@@ -85,6 +92,9 @@ def public_message(message: Message) -> PublicMessage:
         reference=message.client_reference,
         provider_reference=message.provider_reference,
         created_at=format_milli(message.created_at),
+        send_at=None if send_at is None else format_milli(send_at),
+        expires_at=None if schedule is None else format_milli(schedule.expires_at),
+        priority=None if schedule is None else schedule.priority,
     )
 
 

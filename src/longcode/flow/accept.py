@@ -13,7 +13,7 @@ from functools import partial
 
 from longcode.domain.account import Account
 from longcode.domain.clock import Clock, MintId
-from longcode.domain.message import Direction, Medium, Message, Status
+from longcode.domain.message import Direction, Medium, Message, Schedule, Status
 from longcode.domain.phone import canonical, digits_of
 from longcode.encoding import segments
 from longcode.errors import (
@@ -264,15 +264,19 @@ class Accept:
         route = catalog.choose(parcel, message.created_at, simulated=True if simulator_only else None)
         if route is None and simulator_only:
             raise Refused("anonymous calls reach only the simulator, and no route leads to one")
-        if self._is_scheduled(send) or route is None:
-            message = replace(message, status=Status.SCHEDULED if self._is_scheduled(send) else Status.ACCEPTED)
+        due_at = send.due_at if self._is_scheduled(send) else None
+        if due_at is not None:
+            schedule = Schedule(send_at=due_at, priority=send.priority, expires_at=due_at + send.validity)
+            message = replace(message, status=Status.SCHEDULED, schedule=schedule)
+        elif route is None:
+            message = replace(message, status=Status.ACCEPTED)
         return NewMessage(
             message=message,
             call_id=message.id,
             queued=True,
             carrier_id=None if route is None else route.carrier_id,
             priority=send.priority,
-            due_at=send.due_at if self._is_scheduled(send) else None,
+            due_at=due_at,
             validity=send.validity,
             charge=charge_of(catalog.limits_of(send.account.id), message, route),
         )

@@ -123,7 +123,11 @@ def _as_offered(message: Message) -> Fresh:
 
 
 def put_back(claimed: Claimed, pause: timedelta, *, paced: bool = False) -> Conclusion:
-    """Wait for a state of ours. Paced only what was never tried: the others' deferrals say that they were."""
+    """Wait for a state of ours. Paced only what was never tried: the others' deferrals say that they were.
+
+    Nor what leaves the time that it was scheduled for: its deferral says that it is due later than that.
+    """
+    paced = paced and not (pause and claimed.message.status is Status.SCHEDULED)
     return Conclusion(message_id=claimed.message.id, status=waiting_status(claimed), again_after=pause, paced=paced)
 
 

@@ -84,7 +84,7 @@ def outlook(history: History, names: Names, now: datetime) -> str:
         )
     if queued.expires_at <= now:
         return "its validity is over; it is about to fail as expired"
-    if queued.due_at > now and history.message.status is Status.SCHEDULED and not history.attempts:
+    if queued.due_at > now and history.message.status is Status.SCHEDULED and not queued.deferrals:
         return f"is scheduled for {format_milli(queued.due_at)} at {names.of(queued.carrier_id)}"
     if queued.due_at > now:
         return f"waits until {format_milli(queued.due_at)} for its next try at {names.of(queued.carrier_id)}"

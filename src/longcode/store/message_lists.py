@@ -17,7 +17,7 @@ from longcode.domain.message import Direction, Message, Status
 from longcode.store import schema
 from longcode.store.conversations import IS_SMS
 from longcode.store.database import EPOCH, Database
-from longcode.store.messages import provider_reference, to_message
+from longcode.store.messages import provider_reference, schedule_columns, to_message
 from longcode.store.uuids import LAST_ID, first_id
 
 MOST_EXAMINED: Final = 5000
@@ -101,7 +101,8 @@ class MessageLists:
 def list_query(account_id: int, wanted: Wanted, after: Place | None, examined: int, count: int) -> Select[Any]:
     """The first `count` that fit among the first `examined` behind a place."""
     walked = _walk(account_id, wanted, after, examined).limit(examined).subquery("walked")
-    query = select(walked, provider_reference(walked.c.id)).where(*_fits(wanted, walked)).limit(count)
+    extra = provider_reference(walked.c.id), *schedule_columns(walked)
+    query = select(walked, *extra).where(*_fits(wanted, walked)).limit(count)
     return query.order_by(*(column.desc() for column in _order(wanted, walked)))
 
 

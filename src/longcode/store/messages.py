@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import ColumnElement, FromClause, case, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from longcode.domain.message import Direction, Medium, Message, Status
+from longcode.domain.message import Direction, Medium, Message, Schedule, Status
 from longcode.store import schema
 from longcode.store.database import Database
 
@@ -24,6 +25,22 @@ def provider_reference(message_id: ColumnElement[UUID]) -> ColumnElement[str | N
         .limit(1)
         .scalar_subquery()
         .label("provider_reference")
+    )
+
+
+def schedule_columns(message: FromClause) -> tuple[ColumnElement[Any], ...]:
+    """What a message is scheduled by, from its place in the queue; NULL, and not looked up, for any other one."""
+    outbox = schema.outbox.c
+
+    def while_scheduled(value: ColumnElement[Any], name: str) -> ColumnElement[Any]:
+        place = select(value).where(outbox.message_id == message.c.id).scalar_subquery()
+        return case((message.c.status == Status.SCHEDULED.value, place)).label(name)
+
+    return (
+        # Whatever moves it in the queue counts as a deferral.
+        while_scheduled(case((outbox.deferrals == 0, outbox.due_at)), "send_at"),
+        while_scheduled(outbox.priority, "priority"),
+        while_scheduled(outbox.expires_at, "expires_at"),
     )
 
 
@@ -43,11 +60,21 @@ COLUMNS = (
     schema.message.c.segment_count,
     schema.message.c.error,
     schema.message.c.created_at,
+    *schedule_columns(schema.message),
 )
 
 
 def to_message(row: Mapping[Any, Any]) -> Message:
     """A row of COLUMNS, or one with their names, as a Message."""
+    message = to_unscheduled(row)
+    if row["expires_at"] is None:
+        return message
+    schedule = Schedule(send_at=row["send_at"], priority=row["priority"], expires_at=row["expires_at"])
+    return replace(message, schedule=schedule)
+
+
+def to_unscheduled(row: Mapping[Any, Any]) -> Message:
+    """As `to_message`, of a row of a hot statement: who sends a message or tells of it needs no schedule."""
     return Message(
         id=row["id"],
         account_id=row["account_id"],

@@ -21,7 +21,7 @@ from longcode.domain.message import Message, Status, sources_of
 from longcode.store import outbox_hot, schema
 from longcode.store.database import Database, insert_on
 from longcode.store.events import tell_moved
-from longcode.store.messages import read_many, to_message
+from longcode.store.messages import read_many, to_unscheduled
 
 NO_CAPS: Final[Mapping[int, int]] = MappingProxyType({})
 
@@ -306,7 +306,7 @@ def _one_a_message(conclusions: Sequence[Conclusion]) -> Iterator[list[Conclusio
 
 def _claimed(row: Mapping[str, Any], past: Sequence[PastAttempt]) -> Claimed:
     return Claimed(
-        message=to_message(row),
+        message=to_unscheduled(row),
         leased_until=row["leased_until"],
         priority=row["priority"],
         expires_at=row["expires_at"],

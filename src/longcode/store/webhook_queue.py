@@ -17,7 +17,7 @@ from longcode.domain.events import Event, EventType
 from longcode.store import schema, webhook_hot
 from longcode.store.database import Database
 from longcode.store.events import opt_out_change
-from longcode.store.messages import read_many, to_message
+from longcode.store.messages import read_many, to_unscheduled
 
 FORGET_ROWS: Final = 5000
 
@@ -192,7 +192,7 @@ def _to_due(row: Mapping[str, Any]) -> Due:
         type=EventType(row["type"]),
         occurred_at=row["occurred_at"],
         message_id=row["message_id"],
-        message=None if row["id"] is None else to_message(row),
+        message=None if row["id"] is None else to_unscheduled(row),
         error=row["event_error"],
         opt_out=opt_out,
     )
