@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from longcode.carriers.port import Accepted, Deferred, Outcome, Rejected
-from longcode.carriers.smpp_settings import Alphabet, LongMessages, ReceiptPolicy, SmppSettings, Validity
+from longcode.carriers.smpp_settings import Alphabet, LongMessages, ReceiptIds, ReceiptPolicy, SmppSettings, Validity
 from longcode.carriers.smpp_submit import REJECTED, TEMPORARY, THROTTLED, cut, is_throttle, outcome_of, submit_sm
 from longcode.encoding.gsm7 import DEFAULT_ALPHABET, EXTENSION, Unencodable
 from longcode.encoding.segments import Encoding, choose
@@ -192,7 +192,9 @@ def _refused(status: int) -> SubmitSmResp:
 CARRIER = replace(PLAIN, throttle_statuses=(0x400,), temporary_statuses=(0x45, 0x401))
 ONE = submission()
 REPLIES = [
-    Reply("taken", SubmitSmResp(message_id="4f2"), Accepted("4f2")),
+    Reply("taken", SubmitSmResp(message_id="m-4711"), Accepted("m-4711", ("M-4711",))),
+    Reply("taken under a name with spaces around it", SubmitSmResp(message_id=" 4-7 "), Accepted("4-7")),
+    Reply("taken under spaces", SubmitSmResp(message_id="  "), Accepted(f"unnamed-{ONE.attempt_id.hex}")),
     Reply("taken without a name", SubmitSmResp(), Accepted(f"unnamed-{ONE.attempt_id.hex}")),
     Reply("too fast", _refused(0x58), Deferred(1.0, "throttled", "ESME_RTHROTTLED (0x58)"), True),
     Reply("queue full", _refused(0x14), Deferred(1.0, "queue_full", "ESME_RMSGQFUL (0x14)"), True),
@@ -222,6 +224,15 @@ REPLIES = [
         Rejected("not_understood", "The carrier answered with generic_nack."),
     ),
 ]
+
+
+def test_an_answer_says_how_its_receipt_may_spell_its_name() -> None:
+    answer = SubmitSmResp(message_id="4f2")
+    verbatim = replace(CARRIER, receipt_ids=ReceiptIds.VERBATIM)
+    taken = outcome_of(answer, ONE, CARRIER)
+    assert isinstance(taken, Accepted)
+    assert {"1266", "0000001266", "4F2", "000004f2"} <= set(taken.alternatives)
+    assert outcome_of(answer, ONE, verbatim) == Accepted("4f2")
 
 
 @pytest.mark.parametrize("case", REPLIES, ids=lambda case: case.name)

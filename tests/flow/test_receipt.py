@@ -236,6 +236,8 @@ def receipt(
     error_code: str | None = None,
     attempt_id: UUID | None = None,
     whole_message: bool = False,
+    alternatives: tuple[str, ...] = (),
+    recipient: str | None = None,
 ) -> CarrierReceipt:
     return CarrierReceipt(
         carrier_id=carrier_id,
@@ -244,6 +246,8 @@ def receipt(
         error_code=error_code,
         attempt_id=attempt_id,
         whole_message=whole_message,
+        alternatives=alternatives,
+        recipient=recipient,
         raw="as it came",
     )
 
@@ -261,6 +265,46 @@ async def test_a_receipt_before_the_answer_settles_its_message_when_the_answer_c
     await world.answer(message_id, "a")
     assert await world.receipts.match(["a"]) == {"a"}
     assert await world.state(message_id) == (Status.DELIVERED, None)
+
+
+RECIPIENT = text_message().recipient
+SPELT = {"4f2": ("4F2", "1266", "0000001266")}
+
+
+@dataclass(frozen=True, slots=True)
+class EarlyCase:
+    name: str
+    receipt: CarrierReceipt
+    end: Status
+
+
+EARLY_CASES = (
+    EarlyCase("names nobody", receipt("1266"), Status.DELIVERED),
+    EarlyCase("names its recipient", receipt("1266", recipient=RECIPIENT), Status.DELIVERED),
+    EarlyCase("names another recipient", receipt("1266", recipient="12025550199"), Status.SENT),
+    EarlyCase("is another carrier's", receipt("1266", carrier_id=OTHER_CARRIER), Status.SENT),
+    EarlyCase("spells it as nobody does", receipt("4f3"), Status.SENT),
+)
+
+
+@pytest.mark.parametrize("case", EARLY_CASES, ids=lambda case: case.name)
+async def test_a_receipt_before_its_answer_that_spells_the_reference_otherwise(world: World, case: EarlyCase) -> None:
+    world.clock.now = utc_now()  # how early it came goes by the database's clock
+    message_id = await world.queue()
+    assert await world.receipts.take([case.receipt]) == set()
+    await world.answer(message_id, "4f2")
+    await world.receipts.answered(CARRIER, SPELT)
+    assert await world.state(message_id) == (case.end, None)
+
+
+async def test_a_receipt_whose_own_answer_is_there_is_not_respelt(world: World) -> None:
+    world.clock.now = utc_now()
+    own = await world.sent("1266")
+    await world.receipts.take([receipt("1266")])
+    message_id = await world.sent("4f2")
+    await world.receipts.answered(CARRIER, SPELT)
+    assert await world.state(message_id) == (Status.SENT, None)
+    assert await world.state(own) == (Status.DELIVERED, None)
 
 
 async def test_only_the_references_that_fit_a_message_are_returned(world: World) -> None:

@@ -71,6 +71,7 @@ HOT = {
     "what dispatch begins": outbox_hot.BEGIN,
     "what dispatch concludes": outbox_hot.CONCLUDE,
     "what receipts settle": receipts_hot.SETTLE,
+    "what answers find of early receipts": receipts_hot.EARLY,
     "what webhooks claim": webhook_hot.CLAIM,
     "what webhooks end": webhook_hot.FINISH,
 }

@@ -12,12 +12,20 @@ from datetime import UTC, timedelta
 from typing import Final
 
 from longcode.carriers.port import Accepted, Deferred, Outcome, Rejected, Submission
-from longcode.carriers.smpp_settings import Alphabet, LongMessages, ReceiptPolicy, SmppSettings, Validity
+from longcode.carriers.smpp_settings import (
+    Alphabet,
+    LongMessages,
+    ReceiptIds,
+    ReceiptPolicy,
+    SmppSettings,
+    Validity,
+)
 from longcode.domain.phone import SHORT_CODE_DIGITS, canonical
 from longcode.encoding.segments import Encoding, Segment, split
 from longcode.smpp.constants import CommandStatus, Tag, status_name
 from longcode.smpp.fields import Tlv
 from longcode.smpp.pdu import GenericNack, Response, SubmitSm, SubmitSmResp
+from longcode.smpp.receipts import reference_candidates
 from longcode.smpp.text import Carried, Concatenation, carry, encode_text
 
 _INTERNATIONAL: Final = (1, 1)
@@ -189,6 +197,16 @@ THROTTLED_AFTER_SECONDS: Final = 1.0
 TEMPORARY_AFTER_SECONDS: Final = 2.0
 
 
+def _accepted(message_id: str, submission: Submission, settings: SmppSettings) -> Accepted:
+    if not message_id:
+        # Without a name no receipt can find it, but it was taken, and outcomes are told apart by reference.
+        return Accepted(f"unnamed-{submission.attempt_id.hex}")
+    if settings.receipt_ids is ReceiptIds.VERBATIM:
+        return Accepted(message_id)
+    # Its receipt may come before this answer is recorded, and finds it then only from here.
+    return Accepted(message_id, reference_candidates(message_id)[1:])
+
+
 def is_throttle(command_status: int, settings: SmppSettings) -> bool:
     """True where the carrier says that it was too fast."""
     return command_status in THROTTLED or command_status in settings.throttle_statuses
@@ -203,8 +221,7 @@ def outcome_of(response: Response, submission: Submission, settings: SmppSetting
     status = response.command_status
     if not status:
         if isinstance(response, SubmitSmResp):
-            # Without a name no receipt can find it, but it was taken, and outcomes are told apart by reference.
-            return Accepted(response.message_id or f"unnamed-{submission.attempt_id.hex}")
+            return _accepted(response.message_id.strip(), submission, settings)
         if isinstance(response, GenericNack):
             return Rejected("not_understood", "The carrier answered with generic_nack.")
     reason = f"{status_name(status)} (0x{status:02X})"

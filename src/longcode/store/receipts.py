@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -189,28 +189,64 @@ class ReceiptStore:
 
         answers: reference → its other spellings.
         """
-        by_form = {form: reference for reference, forms in answers.items() for form in forms}
-        if not by_form:
+        pairs = [(form, reference) for reference, forms in answers.items() for form in forms]
+        if not pairs:
             return []
-        table = schema.receipt
-        query = (
-            select(table.c.id, table.c.reference)
-            .join_from(table, schema.outcome, schema.outcome.c.reference == table.c.reference, isouter=True)
-            .where(
-                table.c.reference.in_(by_form),
-                table.c.carrier_id == carrier_id,
-                table.c.received_at > self._database.claims_at(self._clock()) - EARLY,
-                schema.outcome.c.attempt_id.is_(None),
-            )
-        )
-        async with self._database.read() as connection:
-            early = (await connection.execute(query)).all()
+        early = {
+            receipt_id: answered
+            for receipt_id, told, answered, recipient in await self._early(pairs, carrier_id)
+            if told in (None, canonical(recipient))
+        }
         if not early:
             return []
+        table = schema.receipt
         async with self._database.write() as connection:
-            for receipt_id, form in early:
-                await connection.execute(update(table).where(table.c.id == receipt_id).values(reference=by_form[form]))
-        return [by_form[form] for _, form in early]
+            for receipt_id, answered in early.items():
+                await connection.execute(update(table).where(table.c.id == receipt_id).values(reference=answered))
+        return list(early.values())
+
+    async def _early(self, pairs: Sequence[tuple[str, str]], carrier_id: int) -> Sequence[tuple[Any, ...]]:
+        """(id, recipient, answered, recipient of the answered message) of receipts that no answer spells as they do.
+
+        pairs: (form, answered).
+        """
+        if self._database.capabilities.arrays:
+            forms, answered = (list(column) for column in zip(*pairs, strict=True))
+            async with self._database.driver() as driver:
+                rows = await driver.fetch(receipts_hot.EARLY, forms, answered, carrier_id, EARLY)
+            return [tuple(row) for row in rows]
+        async with self._database.read() as connection:
+            recipients = list(await connection.execute(_recipients({answered for _, answered in pairs}, carrier_id)))
+            query = _unanswered({form for form, _ in pairs}, carrier_id, self._clock() - EARLY)
+            return [
+                (early.id, early.recipient, answered, row.recipient)
+                for early in await connection.execute(query)
+                for form, answered in pairs
+                for row in recipients
+                if (form, answered) == (early.reference, row.reference)
+            ]
+
+
+def _unanswered(forms: Collection[str], carrier_id: int, since: datetime) -> Select[Any]:
+    """Receipts of a carrier that have one of these references, which no answer has."""
+    receipt, outcome = schema.receipt.c, schema.outcome.c
+    own = and_(outcome.reference == receipt.reference, outcome.carrier_id == carrier_id)
+    return (
+        select(receipt.id, receipt.reference, receipt.recipient)
+        .join_from(schema.receipt, schema.outcome, own, isouter=True)
+        .where(receipt.reference.in_(forms), receipt.carrier_id == carrier_id, receipt.received_at > since)
+        .where(outcome.attempt_id.is_(None))
+    )
+
+
+def _recipients(references: Collection[str], carrier_id: int) -> Select[Any]:
+    """Whom the segments went to that a carrier answered with these references."""
+    outcome, message = schema.outcome.c, schema.message.c
+    return (
+        select(outcome.reference, message.recipient)
+        .join_from(schema.outcome, schema.message, message.id == outcome.message_id)
+        .where(outcome.reference.in_(references), outcome.reference.is_not(None), outcome.carrier_id == carrier_id)
+    )
 
 
 def _match(references: Sequence[str]) -> Select[Any]:

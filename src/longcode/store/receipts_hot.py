@@ -29,6 +29,22 @@ SELECT m.id, m.status, m.segment_count, m.created_at, o.segment_index, o.segment
           AND received_at >= m.created_at - $2::interval OFFSET 0) AS r ON true
 """
 
+# Receipts that came before their answer, under a spelling of it ($1) that is not the answer's own ($2).
+EARLY = """
+SELECT r.id, r.recipient AS told, f.answered, m.recipient
+  FROM unnest($1::text[], $2::text[]) AS f(form, answered)
+ CROSS JOIN LATERAL (
+       SELECT id, recipient FROM receipt
+        WHERE reference = f.form AND carrier_id = $3 AND received_at > clock_timestamp() - $4::interval OFFSET 0) AS r
+ CROSS JOIN LATERAL (
+       SELECT message_id FROM outcome
+        WHERE reference IS NOT NULL AND reference = f.answered AND carrier_id = $3 OFFSET 0) AS o
+ CROSS JOIN LATERAL (
+       SELECT recipient FROM message WHERE id = o.message_id OFFSET 0) AS m
+ WHERE (SELECT true FROM outcome
+         WHERE reference IS NOT NULL AND reference = f.form AND carrier_id = $3 LIMIT 1 OFFSET 0) IS NULL
+"""
+
 # True where somebody listens.
 SETTLE = f"""
 WITH moved AS (
