@@ -30,9 +30,10 @@ CONNECT_SECONDS = 5.0
 CLOSE_SECONDS = 2.0
 # A server that hangs must not hold the intake for ever; no statement of ours comes near it.
 COMMAND_SECONDS = 10.0
-# Connection, read-only standby, login, no such database, deadlock, resources, operator, system.
+# Connection, read-only standby, a transaction's time, login, no such database, deadlock, resources, a lock's time,
+# operator, system.
 # Source: PostgreSQL, appendix A, error codes.
-PASSING_STATES = ("08", "25006", "28", "3D", "40", "53", "57", "58")
+PASSING_STATES = ("08", "25006", "25P03", "25P04", "28", "3D", "40", "53", "55P03", "57", "58")
 # With the default price of a random page, a generic plan that is made while tables are empty scans
 # them, and is kept until the server's next ANALYZE, however fast they grow in that minute.
 # Where clocks are set, a day of local time, and so of a validity, may have 23 or 25 hours.
