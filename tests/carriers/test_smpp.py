@@ -167,6 +167,48 @@ async def test_a_bind_that_the_carrier_has_forgotten_is_made_anew() -> None:
         assert accepted(await desk.send(submission()))
 
 
+class Forgetful(Smsc):
+    """Knows nothing of the bind, and says so to one submit at once, and to the others when it is told to."""
+
+    told = asyncio.Event()
+    asked = 0
+
+    def _handle(self, session: Session, request: pdu.Pdu) -> Answer:
+        if isinstance(request, pdu.SubmitSm):
+            self.asked += 1
+            return cast(Answer, self._refuse(self.asked))
+        return super()._handle(session, request)
+
+    async def _refuse(self, number: int) -> Answer:
+        if number > 1:
+            await self.told.wait()
+        return pdu.SubmitSmResp(command_status=0x04)
+
+
+async def test_what_crosses_the_word_that_a_bind_is_forgotten_is_answered_too() -> None:
+    Forgetful.told = asyncio.Event()
+    async with driven(smsc_type=Forgetful) as (_, desk):
+        sent = [submission() for _ in range(10)]
+        await desk.submit(*sent)
+        await until(lambda: not desk.driver.capacity().segments)
+        assert len(desk.outcomes) == 1
+        Forgetful.told.set()
+        await until(lambda: len(desk.outcomes) == 10)
+        assert {one.code for one in desk.ended(Deferred)} == {"not_bound"}
+        assert len(desk.ended(Deferred)) == 10
+        await until(lambda: one_bind(desk).reconnects == 1)
+        assert one_bind(desk).last_error == "the carrier says that it is not bound"
+
+
+async def test_a_forgetful_carrier_that_answers_no_more_is_left_when_the_driver_closes() -> None:
+    Forgetful.told = asyncio.Event()
+    async with driven(smsc_type=Forgetful, response_timeout_seconds=0.2) as (_, desk):
+        await desk.submit(*(submission() for _ in range(3)))
+        await until(lambda: not desk.driver.capacity().segments)
+        await desk.driver.close()
+        assert Counter(map(type, desk.last)) == {Deferred: 1, Unconfirmed: 2}
+
+
 # Answers that are late, twice, out of order, or never come
 
 

@@ -139,6 +139,7 @@ class Link:
         self._random = random
         self._task: asyncio.Task[None] | None = None
         self._session: Session | None = None
+        self._leaving: asyncio.Task[None] | None = None
         self._doubted_at: float | None = None
         self._carried = False
         self._failures = 0
@@ -189,16 +190,9 @@ class Link:
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
-        session = self._session
-        if session is not None:
-            self._session = None
-            try:
-                async with asyncio.timeout(CLOSE_SECONDS):
-                    await session.close()
-            except TimeoutError:
-                session.abort("closing took too long")
-                await session.wait_closed()
-            self._events.changed(session, False)
+        self._leave()
+        if self._leaving is not None:
+            await self._leaving
         self._enter(LinkState.CLOSED)
 
     def submit(self, pdu: SubmitSm, done: Callable[[Answered], None]) -> None:
@@ -239,9 +233,25 @@ class Link:
         self.pace.throttled(now, submitted_at)
 
     def rebind(self, reason: str) -> None:
-        """End this session; the next one begins clean."""
+        """Leave this session; the next one begins clean."""
         if self._session is not None:
-            self._session.abort(reason)
+            self._session.close_reason = reason
+            self._leave()
+
+    def _leave(self) -> None:
+        """Write nothing more, and unbind after what is in flight was answered, for a few seconds at most."""
+        session, self._session = self._session, None
+        if session is not None:
+            self._leaving = asyncio.create_task(self._unbind(session), name=f"smpp {self.name} unbinds")
+
+    async def _unbind(self, session: Session) -> None:
+        try:
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await session.close()
+        except TimeoutError:
+            session.abort("closing took too long")
+            await session.wait_closed()
+        self._events.changed(session, False)
 
     # Submits
 
