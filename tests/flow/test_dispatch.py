@@ -267,6 +267,24 @@ async def test_what_was_unconfirmed_goes_again_when_a_late_answer_puts_it_off(de
     assert len(desk.driver.submitted) == 2
 
 
+async def test_a_late_answer_puts_one_part_off_while_another_awaits_its_own(desk: Desk) -> None:
+    def answer(submission: Submission) -> Outcome:
+        if submission.segment_index == 0:
+            return U
+        assert desk.driver.answered is not None
+        desk.driver.answered(desk.driver.submitted[0], D)
+        return accept(submission)
+
+    desk.driver.answer = answer
+    message_id = await desk.send(text=TWO_SEGMENTS)
+    await desk.drain()
+    assert await desk.kinds() == ["accepted", "deferred"]
+    desk.driver.answer = accept
+    await desk.drain_later(timedelta(seconds=11))
+    assert await desk.status(message_id) == (Status.SENT, None)
+    assert desk.driver.segments == [0, 1, 0]
+
+
 async def test_an_answer_that_no_table_takes_spoils_no_other(desk: Desk) -> None:
     good, bad = [await desk.send(recipient=f"+1202555010{n}") for n in (1, 2)]
     desk.driver.answer = lambda submission: Accepted("\ud800" if submission.message_id == bad else "good")

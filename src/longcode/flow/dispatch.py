@@ -340,15 +340,19 @@ class Lane:
                 self._answered(submission, Unconfirmed(f"the driver failed: {type(error).__name__}"))
 
     def _answered(self, submission: Submission, outcome: Outcome) -> None:
-        """Note one answer; the last of a message concludes its round."""
-        flight = self._flights.pop(submission.attempt_id, None)
+        """Note one answer; the last of a message concludes its round. A second one may only put its segment off."""
+        flight = self._flights.get(submission.attempt_id)
         if flight is None:
             if isinstance(outcome, Deferred):
                 self._concluded.append((put_off_late(submission, outcome, self._carrier_id), {}))
                 self._something.set()
             return
+        if submission in flight.answers and not isinstance(outcome, Deferred):
+            return
         flight.answers[submission] = outcome
         if len(flight.answers) == len(flight.submissions):
+            for one in flight.submissions:
+                del self._flights[one.attempt_id]
             conclusion = conclude(
                 flight.claimed,
                 flight.answers,
@@ -365,7 +369,7 @@ class Lane:
                 now=self._means.clock(),
             )
             accepted = [answer for answer in flight.answers.values() if isinstance(answer, Accepted)]
-            self._concluded.append((conclusion, {one.reference: one.alternatives for one in accepted}))
+            self._concluded.append((conclusion, {answer.reference: answer.alternatives for answer in accepted}))
             self._something.set()
 
     async def _record(self) -> None:
