@@ -5,16 +5,16 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import func, select, update
+from sqlalchemy import func, insert, select, update
 
-from longcode.carriers.port import CarrierReceipt, ReceiptStatus
+from longcode.carriers.port import UNNAMED, CarrierReceipt, ReceiptStatus
 from longcode.domain.clock import mint_id, utc_now
 from longcode.domain.message import Status, is_final
 from longcode.flow.receipt import RECENT, Receipts, judge
@@ -30,6 +30,7 @@ from tests.messages import text_message
 
 DELIVERED, UNDELIVERED, ENROUTE = ReceiptStatus.DELIVERED, ReceiptStatus.UNDELIVERED, ReceiptStatus.ENROUTE
 CARRIER, OTHER_CARRIER = 1, 2
+RECIPIENT = text_message().recipient
 
 
 def segment(index: int, status: ReceiptStatus, error_code: str | None = None) -> Report:
@@ -161,9 +162,9 @@ class World:
         self.outbox = OutboxStore(database, self.clock)
         self.totals: dict[UUID, int] = {}
 
-    async def queue(self, segment_count: int = 1) -> UUID:
+    async def queue(self, segment_count: int = 1, recipient: str = RECIPIENT) -> UUID:
         """A message that waits for its carrier."""
-        message = text_message(segment_count=segment_count, created_at=self.clock())
+        message = text_message(segment_count=segment_count, recipient=recipient, created_at=self.clock())
         new = NewMessage(
             message=message,
             call_id=message.id,
@@ -200,6 +201,17 @@ class World:
             kind="accepted",
             reference=reference,
         )
+
+    async def lost(self) -> UUID:
+        """A message whose carrier may have it, of which only a stray can tell."""
+        self.clock.now = utc_now() + timedelta(minutes=1)
+        async with self.database.write() as connection:
+            row = {"id": CARRIER, "name": "c", "driver": "smpp", "settings": {}, "paused": False}
+            await connection.execute(insert(schema.carrier), row | {"created_at": self.clock()})
+        message_id = await self.queue()
+        outcome = await self.accepted(message_id, 0, "")
+        await self.outbox.record([replace(outcome, kind="unconfirmed", reference=None)])
+        return message_id
 
     async def sent(self, *references: str) -> UUID:
         """A message whose segments the carrier has under these references."""
@@ -267,7 +279,6 @@ async def test_a_receipt_before_the_answer_settles_its_message_when_the_answer_c
     assert await world.state(message_id) == (Status.DELIVERED, None)
 
 
-RECIPIENT = text_message().recipient
 SPELT = {"4f2": ("4F2", "1266", "0000001266")}
 
 
@@ -458,6 +469,64 @@ async def test_a_receipt_is_a_stray_once_it_is_old_enough_until_its_answer_turns
     assert noted == [0, 1, 1]
     assert await world.rows("stray_receipt") == 0
     assert (await world.state(message_id))[0] is Status.DELIVERED
+
+
+@dataclass(frozen=True, slots=True)
+class RivalCase:
+    """answers: of another message to the same recipient; None: it still awaits its answer."""
+
+    name: str
+    answer: str | None
+    end: Status
+    recipient: str = RECIPIENT
+
+
+RIVAL_CASES = (
+    RivalCase("is proven where another message's answer has a name", "b", Status.DELIVERED),
+    RivalCase("is not while another message awaits its answer", None, Status.QUEUED),
+    RivalCase("is not while one awaits it to the same number spelt otherwise", None, Status.QUEUED, RECIPIENT[1:]),
+    RivalCase("is proven while one to another number awaits it", None, Status.DELIVERED, "+12025550199"),
+    RivalCase("is not where another message's answer had no name", f"{UNNAMED}1", Status.QUEUED),
+)
+
+
+@pytest.mark.parametrize("case", RIVAL_CASES, ids=lambda case: case.name)
+async def test_what_was_unconfirmed_and_a_stray_fits(world: World, case: RivalCase) -> None:
+    message_id = await world.lost()
+    other_id = await world.queue(recipient=case.recipient)
+    if case.answer is None:
+        await world.attempt(other_id)
+    else:
+        await world.answer(other_id, case.answer)
+    await world.receipts.take([receipt("a", recipient=RECIPIENT)])
+    world.clock.now += timedelta(seconds=10)
+    await world.receipts.sweep()
+    assert await world.state(message_id) == (case.end, None)
+
+
+async def test_a_stray_whose_answer_has_come_proves_nothing(world: World) -> None:
+    message_id, other_id = await world.lost(), await world.queue()
+    await world.receipts.take([receipt("a", recipient=RECIPIENT)])
+    answer = await world.accepted(other_id, 0, "a")
+    world.clock.now += timedelta(seconds=10)
+    await world.receipts.sweep()
+    assert await world.rows("stray_receipt") == 1
+    await world.outbox.record([answer])
+    await world.receipts.sweep()
+    assert await world.state(message_id) == (Status.QUEUED, None)
+    assert await world.state(other_id) == (Status.DELIVERED, None)
+
+
+async def test_a_stray_of_before_another_attempt_still_proves(world: World) -> None:
+    message_id = await world.lost()
+    await world.receipts.take([receipt("a", recipient=RECIPIENT)])
+    rival = await world.attempt(await world.queue())
+    async with world.database.write() as connection:
+        later = update(schema.attempt).where(schema.attempt.c.id == rival)
+        await connection.execute(later.values(started_at=world.clock.now + timedelta(seconds=5)))
+    world.clock.now += timedelta(seconds=10)
+    await world.receipts.sweep()
+    assert await world.state(message_id) == (Status.DELIVERED, None)
 
 
 async def test_a_receipt_that_comes_after_the_clock_was_set_back_settles_its_message(world: World) -> None:

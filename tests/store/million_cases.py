@@ -390,6 +390,7 @@ def _jobs() -> Iterator[Case]:
         )
     yield Case("StrayStore.listed", "the latest", lambda s: s.strays.listed(PAGE))
     yield Case("StrayStore.unproven", "the latest", lambda s: s.strays.unproven(PAGE))
+    yield Case("StrayStore.rivals", "of one", lambda s: s.strays.rivals([s.place.id(900_001, "7001")]))
     yield Case("StrayStore.explained", "the latest", lambda s: s.strays.explained(PAGE))
     yield Case("SimulatorLedger.claim", "a window", lambda s: s.simulator.claim(PAGE, LEASE))
     yield Case("SimulatorLedger.next_due", "the first", lambda s: s.simulator.next_due())

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Protocol
+from typing import Final, Protocol
 from uuid import UUID
 
 from longcode.encoding.segments import Encoding, Segment
@@ -40,11 +40,15 @@ class Submission:
     valid_for: timedelta
 
 
+# A reference that we gave ourselves, where the carrier gave none: no receipt names it.
+UNNAMED: Final = "unnamed-"
+
+
 @dataclass(frozen=True, slots=True)
 class Accepted:
     """The carrier has it.
 
-    reference: the carrier's name for it. alternatives: other spellings of that name under which
+    reference: the carrier's name for it, or UNNAMED and more. alternatives: other spellings of that name under which
     its receipt may come (hexadecimal for decimal, padded, another case).
     """
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, timedelta
 from typing import Final
 
-from longcode.carriers.port import Accepted, Deferred, Outcome, Rejected, Submission
+from longcode.carriers.port import UNNAMED, Accepted, Deferred, Outcome, Rejected, Submission
 from longcode.carriers.smpp_settings import (
     Alphabet,
     LongMessages,
@@ -200,7 +200,7 @@ TEMPORARY_AFTER_SECONDS: Final = 2.0
 def _accepted(message_id: str, submission: Submission, settings: SmppSettings) -> Accepted:
     if not message_id:
         # Without a name no receipt can find it, but it was taken, and outcomes are told apart by reference.
-        return Accepted(f"unnamed-{submission.attempt_id.hex}")
+        return Accepted(f"{UNNAMED}{submission.attempt_id.hex}")
     if settings.receipt_ids is ReceiptIds.VERBATIM:
         return Accepted(message_id)
     # Its receipt may come before this answer is recorded, and finds it then only from here.

@@ -87,8 +87,12 @@ class Receipts:
     async def sweep(self) -> None:
         """Match what a crash between a receipt's commit and its matching left behind, and look after strays."""
         await self._look_through()
-        await self._prove()
+        pairs = await self._proofs()
+        # Behind that look at what is in the air: an answer that was recorded meanwhile shows here.
         explained = await self._strays.explained(SWEEP_LIMIT)
+        pairs = [one for one in pairs if one[0].id not in explained]
+        await self._strays.prove(pairs)
+        explained |= {stray.id: stray.reference for stray, _ in pairs}
         await self.match(list(explained.values()))
         await self._strays.forget(explained.keys())
 
@@ -113,15 +117,15 @@ class Receipts:
             else:
                 stretch.until = page[-1].place
 
-    async def _prove(self) -> None:
-        """Let a stray prove the one unconfirmed segment that it fits by carrier, parties and time."""
+    async def _proofs(self) -> list[tuple[Stray, Unproven]]:
+        """Strays with the one unconfirmed segment that each fits by carrier, parties and time."""
         unproven = await self._strays.unproven(SWEEP_LIMIT)
         if not unproven:
-            return
+            return []
         pairs = pair(await self._strays.listed(SWEEP_LIMIT), unproven)
-        if pairs:
-            await self._strays.prove(pairs)
-            await self.match([stray.reference for stray, _ in pairs])
+        rivals = await self._strays.rivals([segment.attempt_id for _, segment in pairs])
+        # What awaits its answer may be what is reported on.
+        return [one for one in pairs if rivals.get(one[1].attempt_id, LATEST.received_at) > one[0].received_at]
 
 
 def pair(strays: Sequence[Stray], unproven: Sequence[Unproven]) -> list[tuple[Stray, Unproven]]:

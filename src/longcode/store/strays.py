@@ -8,18 +8,21 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, and_, delete, or_, select, text
+from sqlalchemy import ColumnElement, Select, and_, delete, func, literal, or_, select, text
 
-from longcode.carriers.port import ReceiptStatus
+from longcode.carriers.port import UNNAMED, ReceiptStatus
 from longcode.domain.clock import Clock
 from longcode.domain.message import Status, is_final
 from longcode.domain.phone import canonical
 from longcode.store import schema
+from longcode.store.conversations import IS_SMS
 from longcode.store.database import Database
 from longcode.store.outbox import NewOutcome, add_outcomes, hurry
 from longcode.store.receipt_order import ReceiptPlace, before
 
 _OPEN: Final = [status.value for status in Status if not is_final(status)]
+RIVALS_AT_ONCE: Final = 500
+LAST_MESSAGES: Final = 100
 # Word by word as its index has it: a bound value would keep the index from being used.
 _UNCONFIRMED: Final = text("outcome.kind = 'unconfirmed'")
 
@@ -147,8 +150,26 @@ class StrayStore:
             for row in rows
         ]
 
+    async def rivals(self, attempt_ids: Sequence[UUID]) -> dict[UUID, datetime]:
+        """Attempts whose receipt may be another's, each with the instant since which it may.
+
+        That other segment is one of the last messages to the same recipient by the same carrier, and has no answer
+        so far, or none with a name.
+        """
+        found: dict[UUID, datetime] = {}
+        async with self._database.read() as connection:
+            for start in range(0, len(attempt_ids), RIVALS_AT_ONCE):
+                for plus in ("", "+"):
+                    query = rivals_query(attempt_ids[start : start + RIVALS_AT_ONCE], plus)
+                    for attempt_id, since in await connection.execute(query):
+                        if since is not None:
+                            found[attempt_id] = min(since, found.get(attempt_id, since))
+        return found
+
     async def prove(self, pairs: Sequence[tuple[Stray, Unproven]]) -> None:
         """Count segments as accepted under their receipt's reference."""
+        if not pairs:
+            return
         outcomes = [
             NewOutcome(
                 attempt_id=segment.attempt_id,
@@ -210,6 +231,45 @@ def unproven_query(carrier_id: int, limit: int) -> Select[Any]:
         .join(schema.attempt, attempt.id == last.c.attempt_id)
         .where(message.status.in_([Status.QUEUED.value, Status.SENDING.value]), ~_is_any(proven))
         .order_by(last.c.ended_at.desc())
+    )
+
+
+def rivals_query(attempt_ids: Sequence[UUID], plus: str) -> Select[Any]:
+    """As StrayStore.rivals, of recipients with or without a plus. Asked row by row, as `_is_any` is."""
+    own, rival = schema.attempt.alias("own"), schema.attempt.alias("rival")
+    owner, message, outcome = schema.message.alias("owner"), schema.message.c, schema.outcome.c
+    last = (
+        select(message.id, message.status)
+        .where(
+            message.account_id == owner.c.account_id,
+            message.recipient == literal(plus) + func.ltrim(owner.c.recipient, "+"),
+            IS_SMS,
+        )
+        .order_by(message.sent_at_seconds.desc(), message.id.desc())
+        .limit(LAST_MESSAGES)
+        .correlate(owner)
+        .subquery("last")
+    )
+    since = (
+        select(func.min(rival.c.started_at))
+        .select_from(last)
+        .join(rival, rival.c.message_id == last.c.id)
+        .join(schema.outcome, outcome.attempt_id == rival.c.id, isouter=True)
+        .where(
+            rival.c.carrier_id == own.c.carrier_id,
+            rival.c.id != own.c.id,
+            or_(
+                and_(outcome.attempt_id.is_(None), last.c.status.in_(_OPEN)),
+                outcome.reference.startswith(UNNAMED, autoescape=True),
+            ),
+        )
+        .correlate(own, owner)
+        .scalar_subquery()
+    )
+    return (
+        select(own.c.id, since.label("since"))
+        .join_from(own, owner, owner.c.id == own.c.message_id)
+        .where(own.c.id.in_(attempt_ids))
     )
 
 
