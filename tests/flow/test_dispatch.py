@@ -304,6 +304,22 @@ async def test_attempts_whose_commit_was_not_answered_are_known_to_be_unwritten(
     assert await desk.kinds() == ["accepted", "unwritten"]
 
 
+async def test_what_waits_for_the_proof_of_an_unwritten_attempt_goes_when_that_comes(desk: Desk) -> None:
+    message_id = await desk.send()
+    desk.outbox.cut = 1
+    with pytest.raises(StorageDown):
+        await desk.drain()
+    # Another process finds it while this one cannot reach the database.
+    other = Dispatch(desk.dispatch._means, desk.drivers)
+    await desk.world.age_queue(LEASE + timedelta(seconds=1))
+    await other.drain(desk.carrier_id)
+    assert await desk.status(message_id) == (Status.SENDING, None)
+    await desk.drain()
+    await desk.drain()
+    assert await desk.status(message_id) == (Status.SENT, None)
+    assert len(desk.driver.submitted) == 1
+
+
 async def test_attempts_that_were_begun_and_not_written_are_known_to_the_next_process(desk: Desk) -> None:
     await desk.send()
     desk.outbox.cut = 1

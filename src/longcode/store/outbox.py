@@ -276,9 +276,11 @@ class OutboxStore:
         )
 
     async def record(self, outcomes: Sequence[NewOutcome]) -> None:
-        """Append outcomes that move nothing. Harmless when repeated."""
+        """Append outcomes that move nothing; messages that wait for them wait no more. Harmless when repeated."""
         async with self._database.write() as connection:
             await add_outcomes(connection, outcomes, self._clock())
+            now = self._database.claims_at(self._clock())
+            await hurry(connection, [outcome.message_id for outcome in outcomes], now)
 
     async def release_leases(self) -> int:
         """Take back every lease: for the start of a process that is alone with its database."""
