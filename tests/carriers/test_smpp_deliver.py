@@ -91,7 +91,6 @@ FORMS = [
     Form("on its way", "id:1 stat:ACCEPTD err:000", (), "1", ReceiptStatus.ENROUTE),
     Form("nobody knows", "id:1 stat:UNKNOWN", (), "1", ReceiptStatus.ENROUTE),
     Form("a state that no table knows", "id:1 stat:HUNGRY", (), "1", ReceiptStatus.ENROUTE),
-    Form("no fields at all", "", (), "", ReceiptStatus.ENROUTE),
     Form(
         "only parameters",
         "",
@@ -124,6 +123,16 @@ def test_a_receipt_in_this_form_is_understood(form: Form) -> None:
     assert form.also is None or form.also in receipt.alternatives
     assert receipt.reference not in receipt.alternatives
     assert (receipt.carrier_id, receipt.sender, receipt.recipient) == (CARRIER_ID, "MyCorp", "12025550101")
+
+
+def test_a_receipt_that_names_no_message_is_like_its_repeat_and_like_no_other() -> None:
+    texts = ["", "", "stat:DELIVRD err:000", "stat:DELIVRD err:000", "stat:UNDELIV err:001"]
+    found = [_receipt(text) for text in texts]
+    assert all(not receipt.alternatives for receipt in found)
+    names = [receipt.reference for receipt in found]
+    assert names[0] == names[1] != names[2] == names[3] != names[4]
+    assert found[0].status is ReceiptStatus.ENROUTE
+    assert all(name and len(name) <= 64 for name in names)
 
 
 def test_every_state_settles_something_or_says_that_it_does_not() -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from hashlib import blake2b
 from typing import Final, Generic, TypeVar
 
 from longcode import log
@@ -55,10 +56,11 @@ def receipt_in(delivery: Delivery, carrier_id: int, settings: SmppSettings) -> C
     if status is ReceiptStatus.UNDELIVERED:
         error = f"{parsed.state.lower()}:{_storable(parsed.error_code or '')}".rstrip(":")[:_LONGEST_ERROR]
     reference = _storable(parsed.reference)
-    others = receipts.reference_candidates(reference)[1:] if settings.receipt_ids is ReceiptIds.ANY else ()
+    spelt_anyhow = reference and settings.receipt_ids is ReceiptIds.ANY
+    others = receipts.reference_candidates(reference)[1:] if spelt_anyhow else ()
     return CarrierReceipt(
         carrier_id=carrier_id,
-        reference=reference,
+        reference=reference or _nameless(delivery),
         status=status,
         error_code=error,
         whole_message=settings.receipts is ReceiptPolicy.MESSAGE,
@@ -68,6 +70,12 @@ def receipt_in(delivery: Delivery, carrier_id: int, settings: SmppSettings) -> C
         raw=_raw(delivery),
         alternatives=others,
     )
+
+
+def _nameless(delivery: Delivery) -> str:
+    """What a receipt that names no message is known by: the same when it is repeated, and another's is another."""
+    told = repr((delivery.source_addr, delivery.destination_addr, _raw(delivery)))
+    return f"nameless-{blake2b(told.encode('utf-8', 'backslashreplace'), digest_size=16).hexdigest()}"
 
 
 def _raw(delivery: Delivery) -> str:
