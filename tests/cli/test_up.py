@@ -157,7 +157,9 @@ FAULTS = [
     ),
     FaultCase("a file in the folder's place", ("up",), ("the folder {data} cannot be used",), files={"data": b""}),
     FaultCase("a folder that cannot be made", ("up",), ("the folder /proc/no ",), {"LONGCODE_DATA": "/proc/no"}),
-    FaultCase("a damaged database", ("up",), ("not a database",), files={"data/longcode.db": b"\xff" * 8192}),
+    FaultCase(
+        "a damaged database", ("up", "--port", "0"), ("not a database",), files={"data/longcode.db": b"\xff" * 8192}
+    ),
     FaultCase("a server that would share a file", ("serve",), ("need PostgreSQL",)),
     FaultCase("a worker that would share a file", ("worker",), ("need PostgreSQL",)),
     FaultCase(
