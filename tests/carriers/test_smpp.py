@@ -454,7 +454,7 @@ async def test_tls_binds_with_certificates_on_both_ends(identity: Identity) -> N
         assert "certificate verify failed" in one_bind(desk).last_error
     async with open_desk(smsc.port, tls=True, tls_ca=str(Path(pem).parent / "none"), start=False) as desk:
         await until(lambda: one_bind(desk).state == "waiting")
-        assert "No such file" in one_bind(desk).last_error
+        assert f"tls_ca {Path(pem).parent / 'none'}: No such file" in one_bind(desk).last_error
     await smsc.stop()
 
 

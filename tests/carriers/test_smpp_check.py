@@ -92,7 +92,12 @@ FAILURES = [
     ),
     FailureCase("TLS to a port without", lambda: talking(b"HTTP/1.1 400\r\n\r\n"), "TLS: ", {"tls": "1"}),
     FailureCase("a port that hangs up", lambda: talking(b""), "the carrier ended the connection at the bind"),
-    FailureCase("a file that is not there", nobody, "TLS: a certificate or key file", {"tls": "1", "tls_ca": "/no/ca"}),
+    FailureCase(
+        "a file that is not there",
+        nobody,
+        "TLS: a certificate or key file cannot be used: tls_ca /no/ca: No such file",
+        {"tls": "1", "tls_ca": "/no/ca"},
+    ),
 ]
 
 

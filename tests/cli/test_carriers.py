@@ -130,6 +130,7 @@ def test_binds_are_shown_as_their_process_reports_them_until_it_falls_silent(ope
         in printed
     )
     assert "process silent: stale, last heard 20" in printed
+    assert "\n  transceiver 1  was waiting  submits=3" in printed
     [shown] = operator.lines("carrier", "show", "north")
     assert [(link["process"], link["stale"]) for link in shown["links"]] == [("fresh", False), ("silent", True)]
     assert {link["binds"][0]["since"] for link in shown["links"]} == {"2026-11-22T10:00:00.123Z"}

@@ -6,7 +6,8 @@ import asyncio
 import os
 import socket
 import ssl as tls
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -217,7 +218,7 @@ class Link:
             name=self.name,
             state=self._state,
             since=self._since,
-            pace=self.pace.rate,
+            pace=None if self.pace.rate is None else round(self.pace.rate, 1),
             in_flight=self._in_flight,
             submits=self._submits,
             accepted=self._accepted,
@@ -383,16 +384,28 @@ def bind_of(kind: Kind, settings: SmppSettings) -> Bind:
 
 
 def tls_context(settings: SmppSettings) -> tls.SSLContext | None:
-    """What to speak TLS with; None: without. Raises OSError where a file cannot be read or is none of its kind."""
+    """What to speak TLS with; None: without. Raises OSError, which names a file that cannot be used."""
     if not settings.tls:
         return None
-    context = tls.create_default_context(cafile=settings.tls_ca or None)
+    with _naming(tls_ca=settings.tls_ca):
+        context = tls.create_default_context(cafile=settings.tls_ca or None)
     if not settings.tls_verify:
         context.check_hostname = False
         context.verify_mode = tls.CERT_NONE
     if settings.tls_cert:
-        context.load_cert_chain(settings.tls_cert, settings.tls_key or None)
+        with _naming(tls_cert=settings.tls_cert, tls_key=settings.tls_key):
+            context.load_cert_chain(settings.tls_cert, settings.tls_key or None)
     return context
+
+
+@contextmanager
+def _naming(**files: str) -> Iterator[None]:
+    """The system's words name no file: add the settings that do."""
+    try:
+        yield
+    except OSError as error:
+        named = ", ".join(f"{setting} {path}" for setting, path in files.items() if path)
+        raise OSError(f"{named}: {error.strerror or error}") from None
 
 
 def _in_words(error: BaseException) -> str:

@@ -38,7 +38,9 @@ GOOD_ENDS = frozenset({Status.DELIVERED, Status.RECEIVED, Status.RECORDED})
 @click.option("--file", type=click.File("r", encoding="utf-8-sig"), help="A message for each line of this CSV file.")
 @click.option("--campaign", metavar="NAME", help="Within which each line is sent once. Default: the file's name.")
 @click.option("--key", help="Send it once only, however often this is run with the same key.")
-@click.option("--at", metavar="TIME", help="Not before this time, such as 2026-11-22T10:00:00Z.")
+@click.option(
+    "--at", metavar="TIME", help="Not before this time, such as 2026-11-22T10:00:00Z; without a zone it is UTC."
+)
 @click.option(
     "--priority",
     type=click.IntRange(0, LOWEST_PRIORITY),

@@ -69,4 +69,5 @@ def print_links(standing: Standing, now: datetime) -> None:
         click.echo(f"process {clean(process.process)}: {heard}")
         for bind in map(shown_bind, process.binds):
             rest = " ".join(f"{key}={value}" for key, value in bind.items() if key not in ("name", "state") and value)
-            click.echo(f"  {clean(bind.get('name'))}  {clean(bind.get('state'))}  {clean(rest)}")
+            state = f"was {bind.get('state')}" if stale else bind.get("state")
+            click.echo(f"  {clean(bind.get('name'))}  {clean(state)}  {clean(rest)}")
