@@ -245,7 +245,7 @@ FAULTY: list[tuple[RouteDraft, list[str]]] = [
         RouteDraft(carrier="nobody", prefix="4x", sender="", weight=0, cost="1e3", currency="Euro", account_id=ACME),
         [
             "there is no carrier nobody",
-            "a prefix is digits, at most 15",
+            "a prefix is at most 15 digits, and nothing else",
             "a sender may not be empty",
             "a weight is from 1 to 1000000",
             "cost is an amount such as 0.0075, with at most six decimals",

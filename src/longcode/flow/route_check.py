@@ -64,7 +64,7 @@ def _unusable(draft: RouteDraft, catalog: Catalog) -> Iterator[str]:
     if not any(carrier.name == draft.carrier for carrier in catalog.carriers.values()):
         yield OfField(f"there is no carrier {draft.carrier}", "carrier")
     if not re.fullmatch(f"[0-9]{{0,{LONGEST_PREFIX}}}", draft.digits):
-        yield OfField(f"a prefix is digits, at most {LONGEST_PREFIX}", "prefix")
+        yield OfField(f"a prefix is at most {LONGEST_PREFIX} digits, and nothing else", "prefix")
     if not -MOST <= draft.priority <= MOST:
         yield OfField(f"a priority is from {-MOST} to {MOST}", "priority")
     if draft.sender == "":
