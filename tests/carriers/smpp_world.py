@@ -17,6 +17,7 @@ from longcode.carriers.port import (
     Submission,
 )
 from longcode.carriers.smpp import SmppDriver
+from longcode.carriers.smpp_link import BindStatus
 from longcode.carriers.smpp_settings import SmppSettings
 from longcode.domain.clock import mint_id, utc_now
 from longcode.encoding.segments import Encoding, choose
@@ -152,6 +153,12 @@ class Desk:
     @property
     def bound(self) -> bool:
         return all(bind.state == "bound" for bind in self.driver.status())
+
+
+def one_bind(desk: Desk) -> BindStatus:
+    """The status of the only bind."""
+    (status,) = desk.driver.status()
+    return status
 
 
 @asynccontextmanager

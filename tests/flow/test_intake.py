@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import delete
 
 from longcode.domain.clock import mint_id
-from longcode.domain.message import Direction, Medium, Message, Status
+from longcode.domain.message import Status
 from longcode.errors import IntakeFull, KeyReused, LimitReached, NotWhitelisted, StorageDown, Unavailable
 from longcode.expiring.port import Pair, Question
 from longcode.flow.catalog import Catalog
@@ -23,6 +23,7 @@ from longcode.store.database import Database
 from longcode.store.lookups import Known, Lookups
 from longcode.store.new_messages import NewMessage
 from tests.flow.world import LIMIT, PATIENCE_SECONDS, HandClock, World, open_world, send, until
+from tests.messages import text_message
 
 CARRIER = 7
 ACCOUNT = 1
@@ -36,24 +37,7 @@ async def world(database_url: str) -> AsyncIterator[World]:
 
 def new(world: World, **changes: Any) -> NewMessage:
     """A queued message; changes are its columns."""
-    values: dict[str, Any] = {
-        "id": mint_id(),
-        "account_id": ACCOUNT,
-        "direction": Direction.OUTBOUND,
-        "medium": Medium.SMS,
-        "sender": "MyCorp",
-        "recipient": "+12025550101",
-        "text": "Hello",
-        "sent_at_seconds": 0,
-        "status": Status.QUEUED,
-        "client_reference": None,
-        "provider_reference": None,
-        "encoding": "gsm7",
-        "segment_count": 1,
-        "error": None,
-        "created_at": world.clock(),
-    }
-    message = Message(**values | changes)
+    message = text_message(**{"account_id": ACCOUNT, "created_at": world.clock()} | changes)
     return NewMessage(
         message=message,
         call_id=message.id,

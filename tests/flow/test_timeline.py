@@ -11,11 +11,12 @@ import pytest
 
 from longcode.carriers.smpp_submit import REJECTED, TEMPORARY, THROTTLED
 from longcode.domain.causes import FAILURES, why_failed, why_undelivered
-from longcode.domain.message import Direction, Medium, Message, Status, is_final
+from longcode.domain.message import Direction, Medium, Status, is_final
 from longcode.flow.outlook import KnownCarrier, Names
 from longcode.flow.story import Numbered
 from longcode.flow.timeline import carrier_of, tell
 from longcode.store.timeline import Ended, History, Queued, Reported, Tried
+from tests.messages import text_message
 
 START = datetime(2026, 11, 22, 10, tzinfo=UTC)
 NAMES = Names({7: KnownCarrier("north"), 8: KnownCarrier("south", paused=True)})
@@ -80,25 +81,9 @@ class TimelineCase:
     now: float = 100
 
     def history(self) -> History:
-        values: dict[str, Any] = {
-            "id": UUID(int=1),
-            "account_id": 1,
-            "direction": Direction.OUTBOUND,
-            "medium": Medium.SMS,
-            "sender": "MyCorp",
-            "recipient": "+12025550101",
-            "text": "Hello",
-            "sent_at_seconds": 0,
-            "status": self.status,
-            "client_reference": None,
-            "provider_reference": None,
-            "encoding": "gsm7",
-            "segment_count": 1,
-            "error": None,
-            "created_at": START,
-        }
+        values: dict[str, Any] = {"id": UUID(int=1), "status": self.status, "created_at": START}
         return History(
-            message=Message(**values | self.message),
+            message=text_message(**values | self.message),
             account="acme",
             updated_at=at(50),
             key=self.key,
