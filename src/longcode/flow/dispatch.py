@@ -340,14 +340,15 @@ class Lane:
                 self._answered(submission, Unconfirmed(f"the driver failed: {type(error).__name__}"))
 
     def _answered(self, submission: Submission, outcome: Outcome) -> None:
-        """Note one answer; the last of a message concludes its round. A second one may only put its segment off."""
+        """Note one answer; the last of a message concludes its round. A second may put off what was unconfirmed."""
         flight = self._flights.get(submission.attempt_id)
         if flight is None:
             if isinstance(outcome, Deferred):
                 self._concluded.append((put_off_late(submission, outcome, self._carrier_id), {}))
                 self._something.set()
             return
-        if submission in flight.answers and not isinstance(outcome, Deferred):
+        earlier = flight.answers.get(submission)
+        if earlier is not None and not (isinstance(earlier, Unconfirmed) and isinstance(outcome, Deferred)):
             return
         flight.answers[submission] = outcome
         if len(flight.answers) == len(flight.submissions):
